@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kcache.conf and kcache.conf.d/ *.conf: "name = value" lines, '#' comments, a
+ * later file wins, lists add up. Unknown names and bad values are errors: a
+ * typing error in allow_key must not go unseen.
+ */
+#ifndef KC_CONF_H
+#define KC_CONF_H
+
+#include <stddef.h>
+
+#include "error.h"
+
+#define KC_CONF_DEFAULT "/etc/kcache/kcache.conf"
+
+/**
+ * struct kc_conf - the host's configuration
+ * @default_key: key of create without --key ("default_key", local:alias/kcache)
+ * @state_dir: keystore and known volumes ("state_dir", /var/lib/kcache)
+ * @audit_file: JSON lines ("audit_file", /var/log/kcache/audit.jsonl; "none" for the journal alone)
+ * @helper: the key helper's path ("helper", /usr/libexec/kcache/kcache-keyhelper)
+ * @timeout: seconds for all that a KMS is asked in one command ("timeout", 60)
+ * @allow_keys: keys whose volumes this host attaches ("allow_key", may repeat): a canonical key id, or a
+ *	pattern with '*' only as a whole trailing part ("local:*", "arn:aws:kms:eu-central-1:111122223333:key/ *")
+ * @n_allow_keys: how many
+ */
+struct kc_conf {
+	char *default_key;
+	char *state_dir;
+	char *audit_file;
+	char *helper;
+	unsigned int timeout;
+	char **allow_keys;
+	size_t n_allow_keys;
+};
+
+/**
+ * kc_conf_load() - read the configuration
+ * @path: NULL for $KCACHE_CONFIG or the default; a default that is not there is an empty one.
+ *	<path>.d/ *.conf is read after it, in the order of strcmp()
+ *
+ * A file that others than root (or the caller) may write is refused, KC_PERM.
+ */
+int kc_conf_load(const char *path, struct kc_conf *c, struct kc_error *err);
+void kc_conf_free(struct kc_conf *c);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The LUKS2 header of a volume, through libcryptsetup only.
+ *
+ * Reading never writes: libcryptsetup repairs a damaged copy when it loads one,
+ * so it is given a copy of the header area in memory, which is compared
+ * afterwards with what the disk holds.
+ */
+#ifndef KC_HEADER_H
+#define KC_HEADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "canon.h"
+#include "secret.h"
+#include "token.h"
+
+struct crypt_device;
+
+/**
+ * struct kc_header - a header that passed the strict rules
+ * @layout: what was parsed; the dm table is built from this and nothing else
+ * @layout_hex: its hash
+ * @flags: config flags, sorted, joined by commas
+ * @unfinished: subsystem "kcache" and no token: a create that did not finish
+ * @damaged_copy: 0, or 1 (primary) or 2 (secondary) header copy damaged on the disk
+ * @tokens: the kcache tokens, by token number
+ * @n_tokens: how many
+ * @cd: libcryptsetup's context on the copy in memory
+ * @json: the whole LUKS2 metadata, for dump; owned by @cd
+ */
+struct kc_header {
+	struct kc_layout layout;
+	char layout_hex[65];
+	char flags[256];
+	bool unfinished;
+	int damaged_copy;
+	struct kc_token *tokens;
+	unsigned int n_tokens;
+	struct crypt_device *cd;
+	const char *json;
+};
+
+/**
+ * kc_header_load() - read and check the header of a device or file
+ * @fd: open for reading; not written, not closed; its size bounds the volume
+ * @h: filled; kc_header_free() it also after an error
+ *
+ * Return: 0; KC_DEVICE if there is no LUKS2 header, or no kcache token and not
+ * subsystem kcache; KC_TAMPERED if the header or a token breaks a rule (no KMS
+ * may be asked then); an unfinished create is 0 with @h->unfinished.
+ */
+int kc_header_load(int fd, struct kc_header *h, struct kc_error *err);
+
+/**
+ * kc_header_load_cd() - the same rules on a context that somebody else opened
+ *
+ * For the token plugin: @cd is libcryptsetup's own and stays the caller's.
+ */
+int kc_header_load_cd(struct crypt_device *cd, struct kc_header *h, struct kc_error *err);
+
+void kc_header_free(struct kc_header *h);
+
+/**
+ * kc_header_binding() - what to ask the KMS with for token @t
+ *
+ * id and layout recomputed from the header; a token that says otherwise is KC_TAMPERED.
+ */
+int kc_header_binding(const struct kc_header *h, const struct kc_token *t, struct kc_binding *b,
+		      struct kc_error *err);
+
+/**
+ * kc_header_verify_dek() - is this the volume's key, and is the token as it was written?
+ *
+ * LUKS2 digest, then mac, then lineage, in this order; equal key halves refused.
+ *
+ * Return: 0 or KC_TAMPERED.
+ */
+int kc_header_verify_dek(const struct kc_header *h, const struct kc_token *t,
+			 const uint8_t dek[static KC_DEK_SIZE], struct kc_error *err);
+
+/**
+ * struct kc_format - a header to be written
+ * @uuid: lower case, chosen by the caller (the context holds it)
+ * @sector_size: 512 to 4096
+ * @label: LUKS2 label or NULL
+ */
+struct kc_format {
+	char uuid[KC_UUID_LEN + 1];
+	unsigned int sector_size;
+	const char *label;
+};
+
+/**
+ * kc_header_plan() - the layout that kc_header_write() will give @path
+ *
+ * Writes nothing. KC_DEVICE if the device is too small.
+ */
+int kc_header_plan(const char *path, const struct kc_format *f, struct kc_layout *l, struct kc_error *err);
+
+/**
+ * kc_header_write() - format @path: header with @dek as volume key, then keyslot 0; no token yet
+ *
+ * Old LUKS2 metadata is overwritten. The layout that results is compared with
+ * kc_header_plan()'s.
+ */
+int kc_header_write(const char *path, const struct kc_format *f, const uint8_t dek[static KC_DEK_SIZE],
+		    struct kc_error *err);
+
+/**
+ * kc_header_seal_token() - fill lineage and mac of a token from the DEK
+ * @l: the layout
+ * @flags: as in struct kc_header
+ */
+int kc_header_seal_token(struct kc_token *t, const struct kc_layout *l, const char *flags,
+			 const uint8_t dek[static KC_DEK_SIZE], struct kc_error *err);
+
+/** kc_header_add_token() - write a sealed token, the last step of create; reads it back */
+int kc_header_add_token(const char *path, const struct kc_token *t, struct kc_error *err);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The KMS as the command sees it: calls to a key helper process, in which the
+ * provider libraries run without any privilege of ours. JSON over a socketpair,
+ * except for the DEK, which comes in a shared locked mapping.
+ */
+#ifndef KC_KMS_H
+#define KC_KMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "secret.h"
+#include "token.h"
+
+struct json_object;
+struct kc_kms;
+
+enum kc_key_state { KC_KEY_ENABLED, KC_KEY_DISABLED, KC_KEY_PENDING_DELETION, KC_KEY_PENDING_IMPORT,
+		    KC_KEY_UNAVAILABLE };
+
+/** struct kc_key_info - DescribeKey's answer; strings are empty where the provider says nothing */
+struct kc_key_info {
+	char provider[16];
+	char key[KC_KEY_NAME_MAX];	/* canonical */
+	enum kc_key_state state;
+	unsigned int version;		/* current key material, from 1 */
+	char created[32];
+	char description[256];
+};
+
+/**
+ * kc_kms_open() - start a key helper
+ *
+ * fork() and exec() of @c->helper with nothing inherited but its socket and the
+ * mapping. One deadline of @c->timeout seconds from here covers all calls.
+ *
+ * Return: 0 or an exit code; *@kms is NULL on error.
+ */
+int kc_kms_open(const struct kc_conf *c, struct kc_kms **kms, struct kc_error *err);
+
+/** kc_kms_close() - wipe the mapping, end the helper, reap it; @kms may be NULL */
+void kc_kms_close(struct kc_kms *kms);
+
+/** kc_kms_describe() - resolve a key name (alias or canonical) and describe it */
+int kc_kms_describe(struct kc_kms *kms, const char *name, struct kc_key_info *info, struct kc_error *err);
+
+/**
+ * kc_kms_generate() - GenerateDataKeyWithoutPlaintext, 64 bytes
+ * @b: key is canonical
+ * @wrapped: KC_WRAPPED_MAX bytes
+ */
+int kc_kms_generate(struct kc_kms *kms, const struct kc_binding *b, uint8_t *wrapped, size_t *wrapped_len,
+		    struct kc_error *err);
+
+/**
+ * kc_kms_decrypt() - unwrap a DEK
+ * @dek: receives a pointer into the shared mapping, KC_DEK_SIZE bytes, valid until
+ *	kc_kms_wipe(), the next decrypt or kc_kms_close()
+ *
+ * The answer is a DEK of exactly 64 bytes, or an error.
+ */
+int kc_kms_decrypt(struct kc_kms *kms, const struct kc_binding *b, const uint8_t *wrapped, size_t wrapped_len,
+		   const uint8_t **dek, struct kc_error *err);
+
+/** kc_kms_wipe() - wipe the DEK in the mapping now */
+void kc_kms_wipe(struct kc_kms *kms);
+
+/** kc_kms_request_id() - request id of the last answer, "" if it had none */
+const char *kc_kms_request_id(const struct kc_kms *kms);
+
+/**
+ * kc_kms_admin() - an administrative call: "CreateKey", "ListKeys", "EnableKey", "DisableKey"
+ * @params: the request's members, borrowed; may be NULL
+ * @answer: receives the answer's members, json_object_put() it
+ */
+int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
+		 struct json_object **answer, struct kc_error *err);
+
+const char *kc_key_state_name(enum kc_key_state s);	/* AWS's words: "Enabled", "PendingDeletion" */
+
+#endif

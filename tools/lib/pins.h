@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What this host trusts: keys allowed by configuration, and the volumes it has
+ * attached before. Whoever can write a disk could otherwise put in a token for
+ * a DEK of their own choosing, or an older header.
+ */
+#ifndef KC_PINS_H
+#define KC_PINS_H
+
+#include "conf.h"
+#include "header.h"
+
+/**
+ * struct kc_known - what is remembered of a volume: <state_dir>/volumes/<uuid>.json, no secrets
+ * @keys: canonical key ids it was opened with
+ */
+struct kc_known {
+	char uuid[KC_UUID_LEN + 1];
+	char lineage[33];
+	uint64_t generation;
+	char **keys;
+	size_t n_keys;
+};
+
+/** kc_known_load() - 0 with an empty @k (k->uuid[0] == 0) for a volume never seen */
+int kc_known_load(const struct kc_conf *c, const char *uuid, struct kc_known *k, struct kc_error *err);
+void kc_known_free(struct kc_known *k);
+
+/** kc_known_save() - remember @t of @h: adds the key, raises the generation; atomic and fsync()ed */
+int kc_known_save(const struct kc_conf *c, const struct kc_header *h, const struct kc_token *t,
+		  struct kc_error *err);
+
+/** kc_known_each() - call @fn for every known volume until it returns non-zero */
+int kc_known_each(const struct kc_conf *c, int (*fn)(const struct kc_known *k, void *data), void *data,
+		  struct kc_error *err);
+
+/**
+ * kc_pin_check() - may this token be used on this host?
+ * @named: canonical id of a key named on the command line, or NULL
+ *
+ * Return: 0; KC_TAMPERED for a key that is neither allowed, nor known for this volume, nor named,
+ * and for a generation lower than the highest one seen, whatever was named.
+ */
+int kc_pin_check(const struct kc_conf *c, const struct kc_token *t, const struct kc_known *k,
+		 const char *named, struct kc_error *err);
+
+#endif
