@@ -11,6 +11,7 @@
 #define KC_SECRET_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "error.h"
 
@@ -18,7 +19,7 @@
 #define KC_DEK_SIZE 64
 
 /**
- * kc_secret_alloc() - zeroed memory for a secret
+ * kc_secret_alloc() - zeroed memory for a secret; gone in a child after fork()
  * @size: bytes; rounded up to whole pages
  * @err: set where NULL is returned (KC_NOMEM, names RLIMIT_MEMLOCK)
  */
@@ -39,6 +40,14 @@ int kc_secret_fd(size_t size, struct kc_error *err);
 
 /** kc_secret_map() - map a file of kc_secret_fd() shared, locked, not dumped; kc_secret_free() undoes it */
 void *kc_secret_map(int fd, size_t size, struct kc_error *err);
+
+/**
+ * kc_memfd() - a file in memory for what is no secret
+ * @name: shown in /proc
+ * @size: bytes, sparse; sealed, so that nobody shrinks it under a mapping
+ * @err: set where -1 is returned
+ */
+int kc_memfd(const char *name, uint64_t size, struct kc_error *err);
 
 /**
  * kc_harden_process() - make this process unattractive
