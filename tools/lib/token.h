@@ -90,6 +90,15 @@ int kc_token_parse(const char *json, int slot, struct kc_token *t, struct kc_err
  */
 int kc_token_format(const struct kc_token *t, char **json, struct kc_error *err);
 
+/** kc_uuid_valid() - 8-4-4-4-12 lower-case hex digits? */
+bool kc_uuid_valid(const char *s);
+
+/**
+ * kc_key_canonical() - is this a canonical key id, and no alias?
+ * @provider: whose; NULL for any
+ */
+bool kc_key_canonical(const char *provider, const char *key);
+
 const char *kc_on_revoke_name(enum kc_on_revoke v);
 
 #endif
