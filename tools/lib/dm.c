@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * device-mapper ioctls. Every task goes through run_task(), so that an errno
+ * becomes an exit code in one place. Works with and without a running udevd:
+ * libdevmapper makes the nodes itself where there is none.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <libdevmapper.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "dm.h"
+#include "kmsg.h"
+
+static bool debug;
+
+/* libdevmapper writes to stderr by itself: its errors come back as errno, so only debug shows them. */
+static void __attribute__((format(printf, 5, 6)))
+log_line(int level, const char *file, int line, int dm_errno, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)level;
+	(void)file;
+	(void)line;
+	(void)dm_errno;
+	if (!debug)
+		return;
+	fputs("# libdevmapper: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+void kc_dm_debug(void)
+{
+	debug = true;
+}
+
+static struct dm_task *new_task(int type, const char *name, struct kc_error *err)
+{
+	struct dm_task *t;
+
+	dm_log_with_errno_init(log_line);
+	t = dm_task_create(type);
+	if (t && (!name || dm_task_set_name(t, name)))
+		return t;
+	if (t)
+		dm_task_destroy(t);
+	kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
+	return NULL;
+}
+
+/* 0, or an errno: ENXIO is "no such device" */
+static int run_task(struct dm_task *t)
+{
+	int e;
+
+	if (dm_task_run(t))
+		return 0;
+	e = dm_task_get_errno(t);
+	return e ? e : EIO;
+}
+
+static int task_failed(struct kc_error *err, int e, const char *doing)
+{
+	char version[64];
+
+	if (e == EPERM || e == EACCES)
+		return kc_fail(err, KC_PERM, "run it as root", "not permitted to %s", doing);
+	if (e == ENOMEM)
+		return kc_fail(err, KC_NOMEM, NULL, "the kernel is out of memory, cannot %s", doing);
+	if (e == EBUSY)
+		return kc_fail(err, KC_BUSY, NULL, "device-mapper says busy, cannot %s", doing);
+	if (!dm_driver_version(version, sizeof(version)))
+		return kc_fail(err, KC_DEVICE, "as root: modprobe dm-mod", "no device-mapper in reach, cannot %s",
+			       doing);
+	return kc_fail(err, KC_DEVICE, NULL, "cannot %s: %s", doing, strerror(e));
+}
+
+int kc_dm_check_name(const char *name, struct kc_error *err)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789#+-.:=@_";
+
+	if (strlen(name) >= KC_DM_NAME_MAX)
+		return kc_fail(err, KC_USAGE, NULL, "the name is longer than %d characters: `%s'", KC_DM_NAME_MAX - 1,
+			       name);
+	/* others would be mangled in /dev/mapper, by libdevmapper and udev alike */
+	if (!*name || name[strspn(name, allowed)])
+		return kc_fail(err, KC_USAGE, "use letters, digits and #+-.:=@_", "`%s' cannot be a name in /dev/mapper",
+			       name);
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "control") == 0)
+		return kc_fail(err, KC_USAGE, "choose another", "`%s' cannot be a name in /dev/mapper", name);
+	return 0;
+}
+
+/* "KCACHE-<32 hex digits>-<name>" to a UUID with dashes; false if it is not of this form. */
+static bool volume_of(const char *dm_uuid, char volume[static KC_UUID_LEN + 1])
+{
+	const size_t prefix = strlen(KC_DM_UUID_PREFIX);
+	const char *hex = dm_uuid + prefix;
+
+	if (strncmp(dm_uuid, KC_DM_UUID_PREFIX, prefix) != 0 ||
+	    strspn(hex, "0123456789abcdef") != 32 || hex[32] != '-')
+		return false;
+	snprintf(volume, KC_UUID_LEN + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	return true;
+}
+
+/* One status or table query of @d's single target; fills @text. */
+static int query(struct kc_dm *d, int type, char *text, size_t size, struct kc_error *err)
+{
+	struct dm_task *t = new_task(type, d->name, err);
+	uint64_t start, length;
+	char *target, *params;
+	struct dm_info info;
+	int e;
+
+	if (!t)
+		return KC_NOMEM;
+	e = run_task(t);
+	if (e || !dm_task_get_info(t, &info)) {
+		dm_task_destroy(t);
+		return task_failed(err, e ? e : ENXIO, "ask for its status");
+	}
+	dm_get_next_target(t, NULL, &start, &length, &target, &params);
+	snprintf(d->target, sizeof(d->target), "%s", target ? target : "");
+	snprintf(text, size, "%s", params ? params : "");
+	d->size = target ? length * 512 : 0;
+	dm_task_destroy(t);
+	return 0;
+}
+
+static int query_below(struct kc_dm *d, struct kc_error *err)
+{
+	struct dm_task *t = new_task(DM_DEVICE_DEPS, d->name, err);
+	struct dm_deps *deps;
+	int e;
+
+	if (!t)
+		return KC_NOMEM;
+	e = run_task(t);
+	if (e) {
+		dm_task_destroy(t);
+		return task_failed(err, e, "ask what it stands on");
+	}
+	deps = dm_task_get_deps(t);
+	if (deps && deps->count)
+		d->below = (dev_t)deps->device[0];
+	dm_task_destroy(t);
+	return 0;
+}
+
+/* Name, numbers and flags; *found is whether it exists, *ours whether its UUID is of our form. */
+static int query_info(const char *name, struct kc_dm *d, bool *found, bool *ours, struct kc_error *err)
+{
+	struct dm_task *t = new_task(DM_DEVICE_INFO, name, err);
+	struct dm_info info;
+	const char *uuid;
+	int e;
+
+	*found = *ours = false;
+	memset(d, 0, sizeof(*d));
+	if (!t)
+		return KC_NOMEM;
+	e = run_task(t);
+	if (e && e != ENXIO) {
+		dm_task_destroy(t);
+		return task_failed(err, e, "ask for it");
+	}
+	if (!e && dm_task_get_info(t, &info) && info.exists) {
+		*found = true;
+		snprintf(d->name, sizeof(d->name), "%s", name);
+		uuid = dm_task_get_uuid(t);
+		*ours = uuid && volume_of(uuid, d->volume);
+		d->dev = makedev(info.major, info.minor);
+		d->opens = info.open_count;
+		d->suspended = info.suspended;
+		d->read_only = info.read_only;
+		d->deferred = info.deferred_remove;
+	}
+	dm_task_destroy(t);
+	return 0;
+}
+
+int kc_dm_exists(const char *name, bool *exists, struct kc_error *err)
+{
+	struct kc_dm d;
+	bool ours;
+
+	return query_info(name, &d, exists, &ours, err);
+}
+
+static int query_all(struct kc_dm *d, struct kc_error *err)
+{
+	int ret = query(d, DM_DEVICE_STATUS, d->info, sizeof(d->info), err);
+
+	if (!ret)
+		ret = query(d, DM_DEVICE_TABLE, d->table, sizeof(d->table), err);
+	if (!ret)
+		ret = query_below(d, err);
+	return ret;
+}
+
+int kc_dm_find(const char *name, struct kc_dm *d, bool *found, struct kc_error *err)
+{
+	bool ours;
+	int ret;
+
+	ret = query_info(name, d, found, &ours, err);
+	if (ret || !*found)
+		return ret;
+	if (!ours)
+		return kc_fail(err, KC_DEVICE, "see dmsetup info", "the mapped device %s is not a kcache volume", name);
+	query_below(d, NULL);
+	return 0;
+}
+
+int kc_dm_get(const char *name, struct kc_dm *d, bool *found, struct kc_error *err)
+{
+	int ret = kc_dm_find(name, d, found, err);
+
+	return ret || !*found ? ret : query_all(d, err);
+}
+
+int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct kc_error *err)
+{
+	struct dm_task *t = new_task(DM_DEVICE_LIST, NULL, err);
+	struct dm_names *names;
+	unsigned int next = 0;
+	int e, ret = 0;
+
+	if (!t)
+		return KC_NOMEM;
+	e = run_task(t);
+	if (e) {
+		dm_task_destroy(t);
+		return task_failed(err, e, "list mapped devices");
+	}
+	names = dm_task_get_names(t);
+	/* no device at all is one entry without a number; entries are chained by byte offsets */
+	while (!ret && names && names->dev) {
+		struct kc_error gone = { 0 };
+		struct kc_dm d;
+		bool found, ours;
+
+		ret = query_info(names->name, &d, &found, &ours, err);
+		/* one that goes away under our eyes is not an error */
+		if (!ret && found && ours && query_all(&d, &gone) == 0)
+			ret = fn(&d, data);
+		next = names->next;
+		if (!next)
+			break;
+		names = (struct dm_names *)(void *)((char *)names + next);
+	}
+	dm_task_destroy(t);
+	return ret;
+}
+
+/* The table's parameters; at most 2 optional words. */
+static void table_text(char *text, size_t size, const struct kc_layout *l, dev_t below, const char *key_desc,
+		       const struct kc_dm_options *o)
+{
+	char sector[40] = "";
+	int n = (l->sector_size != 512) + o->discards;
+
+	if (l->sector_size != 512)
+		snprintf(sector, sizeof(sector), " sector_size:%u", l->sector_size);
+	snprintf(text, size, "%s :%u:logon:%s %" PRIu64 " %u:%u %" PRIu64, l->cipher, l->key_bits / 8, key_desc,
+		 l->iv_tweak, major(below), minor(below), l->offset / 512);
+	if (n)
+		snprintf(text + strlen(text), size - strlen(text), " %d%s%s", n, o->discards ? " allow_discards" : "",
+			 sector);
+}
+
+static void uuid_text(char *text, size_t size, const char *uuid, const char *name)
+{
+	size_t n = (size_t)snprintf(text, size, "%s", KC_DM_UUID_PREFIX);
+
+	for (; *uuid && n + 1 < size; uuid++)
+		if (*uuid != '-')
+			text[n++] = *uuid;
+	/* a long name is cut off here, as cryptsetup does: the UUID before it is unique */
+	snprintf(text + n, size - n, "-%s", name);
+}
+
+static bool have_target(void)
+{
+	struct dm_task *t = dm_task_create(DM_DEVICE_LIST_VERSIONS);
+	struct dm_versions *v;
+	bool found = false;
+
+	if (!t)
+		return false;
+	if (dm_task_run(t)) {
+		for (v = dm_task_get_versions(t); v; v = (struct dm_versions *)(void *)((char *)v + v->next)) {
+			found = strcmp(v->name, "kcache") == 0;
+			if (found || !v->next)
+				break;
+		}
+	}
+	dm_task_destroy(t);
+	return found;
+}
+
+static int create_failed(struct kc_error *err, int e, struct kc_kmsg *log)
+{
+	char why[256];
+
+	if (e == EPERM)
+		return task_failed(err, e, "map it");
+	if (!have_target())
+		return kc_fail(err, KC_DEVICE, "install the module dm-kcache (see dkms status) and modprobe dm-kcache",
+			       "the kernel has no device-mapper target `kcache'");
+	if (kc_kmsg_since(log, "kcache: ", why, sizeof(why)))
+		return kc_fail(err, e == EBUSY ? KC_BUSY : e == ENOMEM ? KC_NOMEM : KC_DEVICE, NULL,
+			       "the kernel refuses to map it: %s (%s)", why, strerror(e));
+	return task_failed(err, e, "map it");
+}
+
+int kc_dm_create(const char *name, const struct kc_layout *l, dev_t below, uint64_t size, const char *key_desc,
+		 const struct kc_dm_options *o, struct kc_error *err)
+{
+	uint64_t sectors = (size - l->offset) / l->sector_size * (l->sector_size / 512);
+	char table[512], uuid[KC_DM_UUID_MAX];
+	struct kc_kmsg log;
+	struct dm_task *t;
+	uint32_t cookie = 0;
+	int e;
+
+	if (size <= l->offset || !sectors)
+		return kc_fail(err, KC_DEVICE, NULL, "it has no room behind its header");
+	table_text(table, sizeof(table), l, below, key_desc, o);
+	uuid_text(uuid, sizeof(uuid), l->uuid, name);
+	t = new_task(DM_DEVICE_CREATE, name, err);
+	if (!t)
+		return KC_NOMEM;
+	if (!dm_task_set_uuid(t, uuid) || !dm_task_add_target(t, 0, sectors, "kcache", table) ||
+	    (o->read_only && !dm_task_set_ro(t)) ||
+	    !dm_task_set_cookie(t, &cookie, DM_UDEV_DISABLE_LIBRARY_FALLBACK)) {
+		dm_task_destroy(t);
+		return kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
+	}
+	kc_kmsg_mark(&log);
+	/* create, load, resume; libdevmapper removes the device if one of these fails */
+	e = run_task(t);
+	dm_udev_wait(cookie);
+	dm_task_destroy(t);
+	dm_task_update_nodes();
+	if (e)
+		create_failed(err, e, &log);
+	kc_kmsg_close(&log);
+	return e ? (int)err->code : 0;
+}
+
+int kc_dm_remove(const char *name, bool deferred, struct kc_error *err)
+{
+	struct dm_task *t = new_task(DM_DEVICE_REMOVE, name, err);
+	uint32_t cookie = 0;
+	int e;
+
+	if (!t)
+		return KC_NOMEM;
+	if ((deferred && !dm_task_deferred_remove(t)) || (!deferred && !dm_task_retry_remove(t)) ||
+	    !dm_task_set_cookie(t, &cookie, DM_UDEV_DISABLE_LIBRARY_FALLBACK)) {
+		dm_task_destroy(t);
+		return kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
+	}
+	e = run_task(t);
+	dm_udev_wait(cookie);
+	dm_task_destroy(t);
+	dm_task_update_nodes();
+	if (e && e != ENXIO)
+		return task_failed(err, e, "remove it");
+	return 0;
+}
+
+bool kc_dm_word(const char *info, const char *name, char *value, size_t size)
+{
+	size_t len = strlen(name);
+
+	while (*info) {
+		size_t word = strcspn(info, " ");
+
+		if (word > len && strncmp(info, name, len) == 0 && info[len] == ':') {
+			snprintf(value, size, "%.*s", (int)(word - len - 1), info + len + 1);
+			return true;
+		}
+		info += word + strspn(info + word, " ");
+	}
+	return false;
+}
