@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Help, printed from the tables of verbs and options. */
+#include <stdio.h>
+#include <string.h>
+
+#include "kcache.h"
+
+static void print_option(enum kc_opt id)
+{
+	const struct kc_option *o = &kc_options[id];
+	char left[64];
+
+	snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+	if (o->short_name)
+		printf("  -%c, %-24s %s\n", o->short_name, left, o->help);
+	else
+		printf("      %-24s %s\n", left, o->help);
+}
+
+static void print_options(uint64_t set)
+{
+	int id;
+
+	for (id = 0; id < OPT_COUNT; id++)
+		if (set & KC_OPT(id))
+			print_option((enum kc_opt)id);
+}
+
+static void print_verb(const struct kc_verb *v)
+{
+	char left[64];
+
+	snprintf(left, sizeof(left), "%s%s%s", v->name, *v->args ? " " : "", v->args);
+	printf("  %-28s %s\n", left, v->help);
+}
+
+/** kc_print_usage() - help on stdout for one verb, or for all of them */
+void kc_print_usage(const struct kc_verb *v)
+{
+	if (v) {
+		printf("Usage: kcache %s%s%s [options]\n", v->name, *v->args ? " " : "", v->args);
+		printf("%s\n", v->help);
+		if (v->alias)
+			printf("Also spelt: %s\n", v->alias);
+		if (v->opts) {
+			printf("\nOptions:\n");
+			print_options(v->opts);
+		}
+		printf("\nOptions of every verb:\n");
+		print_options(KC_OPTS_GLOBAL);
+		return;
+	}
+	printf("Usage: kcache [VERB [DEVICE] [NAME] [options]]\n\nVerbs (none: status of all):\n");
+	for (v = kc_verbs; v->name; v++)
+		print_verb(v);
+	printf("\nOptions of every verb (a verb's own: kcache VERB --help):\n");
+	print_options(KC_OPTS_GLOBAL);
+	printf("\nExit: 0 done, 1 usage, 2 permission, 3 memory, 4 wrong device, 5 exists or busy,\n"
+	       "6 KMS unreachable, 7 KMS refuses, 8 header or key does not hold, 9 key gone, 10 policy.\n"
+	       "See kcache(8).\n");
+}
+
+/** kc_print_group() - the verbs whose first word is @group */
+void kc_print_group(const char *group)
+{
+	size_t len = strlen(group);
+	const struct kc_verb *v;
+
+	printf("Usage: kcache %s VERB [options]\n\n", group);
+	for (v = kc_verbs; v->name; v++)
+		if (strncmp(v->name, group, len) == 0 && v->name[len] == ' ')
+			print_verb(v);
+}
