@@ -24,12 +24,14 @@ struct kc_event {
 };
 
 /**
- * kc_audit() - write one event
+ * kc_audit() - write one event, to the journal and to @c->audit_file
  *
  * The line is appended with one write() to a file opened O_APPEND, 0600, and
- * fsync()ed. Time, host, user and pid are added here.
+ * fsync()ed. Time, host, user and pid are added here. A file that cannot be
+ * written is reported in the journal; a journal that is not there is no error.
  *
- * Return: 0, or KC_PERM or KC_DEVICE where the file cannot be written.
+ * Return: 0; KC_PERM or KC_DEVICE where a file is configured, cannot be
+ * written, and the journal did not take the event either: it is recorded nowhere.
  */
 int kc_audit(const struct kc_conf *c, const struct kc_event *e, struct kc_error *err);
 
