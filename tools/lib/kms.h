@@ -3,6 +3,11 @@
  * The KMS as the command sees it: calls to a key helper process, in which the
  * provider libraries run without any privilege of ours. JSON over a socketpair,
  * except for the DEK, which comes in a shared locked mapping.
+ *
+ * Every call below leaves its own audit event (kc_audit()), named like the
+ * operation ("DescribeKey", "GenerateDataKeyWithoutPlaintext", "Decrypt", ...),
+ * so a verb reports only what it did itself ("createVolume", "attachVolume").
+ * A call that succeeded but can be recorded nowhere fails, and its DEK is wiped.
  */
 #ifndef KC_KMS_H
 #define KC_KMS_H
@@ -35,6 +40,7 @@ struct kc_key_info {
  *
  * fork() and exec() of @c->helper with nothing inherited but its socket and the
  * mapping. One deadline of @c->timeout seconds from here covers all calls.
+ * @c must live as long as *@kms.
  *
  * Return: 0 or an exit code; *@kms is NULL on error.
  */
@@ -43,7 +49,12 @@ int kc_kms_open(const struct kc_conf *c, struct kc_kms **kms, struct kc_error *e
 /** kc_kms_close() - wipe the mapping, end the helper, reap it; @kms may be NULL */
 void kc_kms_close(struct kc_kms *kms);
 
-/** kc_kms_describe() - resolve a key name (alias or canonical) and describe it */
+/**
+ * kc_kms_describe() - resolve a key name (alias or canonical) and describe it
+ *
+ * Makes the managed default key (local:alias/kcache) if it is named and is not
+ * there yet, as DescribeKey of AWS does with alias/aws/ebs.
+ */
 int kc_kms_describe(struct kc_kms *kms, const char *name, struct kc_key_info *info, struct kc_error *err);
 
 /**
@@ -53,6 +64,25 @@ int kc_kms_describe(struct kc_kms *kms, const char *name, struct kc_key_info *in
  */
 int kc_kms_generate(struct kc_kms *kms, const struct kc_binding *b, uint8_t *wrapped, size_t *wrapped_len,
 		    struct kc_error *err);
+
+/**
+ * kc_kms_encrypt() - wrap a DEK that exists already
+ * @b: key is canonical
+ * @wrapped: KC_WRAPPED_MAX bytes
+ *
+ * The DEK in the mapping is wiped.
+ */
+int kc_kms_encrypt(struct kc_kms *kms, const struct kc_binding *b, const uint8_t dek[static KC_DEK_SIZE],
+		   uint8_t *wrapped, size_t *wrapped_len, struct kc_error *err);
+
+/**
+ * kc_kms_re_encrypt() - wrap a DEK anew, for another key or context, without showing it to us
+ * @from, @old, @old_len: what it is wrapped for now
+ * @to: what it is to be wrapped for; the same provider
+ * @wrapped: KC_WRAPPED_MAX bytes, may be @old
+ */
+int kc_kms_re_encrypt(struct kc_kms *kms, const struct kc_binding *from, const uint8_t *old, size_t old_len,
+		      const struct kc_binding *to, uint8_t *wrapped, size_t *wrapped_len, struct kc_error *err);
 
 /**
  * kc_kms_decrypt() - unwrap a DEK
@@ -71,9 +101,19 @@ void kc_kms_wipe(struct kc_kms *kms);
 const char *kc_kms_request_id(const struct kc_kms *kms);
 
 /**
- * kc_kms_admin() - an administrative call: "CreateKey", "ListKeys", "EnableKey", "DisableKey"
- * @params: the request's members, borrowed; may be NULL
+ * kc_kms_admin() - an administrative call
+ * @params: its arguments, borrowed; may be NULL where all are optional
  * @answer: receives the answer's members, json_object_put() it
+ *
+ *	CreateKey		{ "alias"?, "description"? } -> { key info, "alias"? }
+ *	EnableKey, DisableKey	{ "key" } -> key info
+ *	RotateKeyOnDemand	{ "key" } -> key info
+ *	ListKeys		{ "marker"? } -> { "keys": [ key info ], "next"? }
+ *	ListAliases		{ "key"?, "marker"? } -> { "aliases": [ { "alias", "key" } ], "next"? }
+ *
+ * key info is { "provider", "key", "state", "version", "created", "description" };
+ * "key" may be an alias in a request and is canonical in an answer. A list goes
+ * on with "marker" = "next" as long as there is one.
  */
 int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
 		 struct json_object **answer, struct kc_error *err);

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The calls to the key helper. Its answers are parsed as strictly as a disk's
+ * header: the helper runs provider libraries on what comes from a network or a
+ * disk, so it is not trusted with more than the DEK that it was asked for.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "kms.h"
+#include "kms-proc.h"
+#include "kms-wire.h"
+
+struct kc_kms {
+	const struct kc_conf *conf;
+	struct kc_proc proc;
+	uint8_t *dek;		/* the mapping */
+	int64_t id;		/* of the last request */
+	char request_id[sizeof(((struct kc_error *)0)->request_id)];
+	char in[KC_WIRE_MAX];
+};
+
+static const char *const states[] = {
+	[KC_KEY_ENABLED] = "Enabled",
+	[KC_KEY_DISABLED] = "Disabled",
+	[KC_KEY_PENDING_DELETION] = "PendingDeletion",
+	[KC_KEY_PENDING_IMPORT] = "PendingImport",
+	[KC_KEY_UNAVAILABLE] = "Unavailable",
+};
+
+#define N_STATES (sizeof(states) / sizeof(states[0]))
+
+const char *kc_key_state_name(enum kc_key_state s)
+{
+	return (size_t)s < N_STATES ? states[s] : "unknown";
+}
+
+/* An answer that is not one: the helper is not asked anything more. */
+static int garbage(struct kc_kms *kms, const char *operation, struct kc_error *err)
+{
+	kc_kms_wipe(kms);
+	kc_proc_kill(&kms->proc);
+	return kc_fail(err, KC_KMS_RETRY, "check that kcache and its key helper are of one version, then try again",
+		       "the key helper %s gave no valid answer to %s", kms->conf->helper, operation);
+}
+
+/* The error in an answer, or garbage. */
+static int answered_error(struct kc_kms *kms, struct json_object *answer, const char *operation,
+			  struct kc_error *err)
+{
+	static const char *const members[] = { "id", "request_id", "error", NULL };
+	static const char *const error_members[] = { "name", "code", "text", "next", NULL };
+	struct kc_error e = { 0 };
+	struct json_object *o;
+	int64_t code;
+
+	if (!kc_wire_members(answer, members) || !json_object_object_get_ex(answer, "error", &o) ||
+	    !json_object_is_type(o, json_type_object) || !kc_wire_members(o, error_members) ||
+	    !kc_wire_str(o, "name", e.provider_error, sizeof(e.provider_error)) ||
+	    !kc_wire_str(o, "text", e.text, sizeof(e.text)) || !e.text[0] ||
+	    !kc_wire_str(o, "next", e.next, sizeof(e.next)) ||
+	    !kc_wire_int(o, "code", KC_USAGE, KC_TAMPERED, &code))
+		return garbage(kms, operation, err);
+	e.code = (enum kc_exit)code;
+	snprintf(e.request_id, sizeof(e.request_id), "%s", kms->request_id);
+	if (err && err->code == KC_OK)
+		*err = e;
+	return e.code;
+}
+
+/* One request, unaudited. @result is the caller's to put. */
+static int ask(struct kc_kms *kms, const char *operation, struct json_object *params,
+	       struct json_object **result, struct kc_error *err)
+{
+	static const char *const members[] = { "id", "request_id", "result", NULL };
+	struct json_object *request = json_object_new_object(), *answer = NULL, *o;
+	const char *text;
+	size_t len = 0;
+	int64_t id;
+	int r;
+
+	*result = NULL;
+	kms->request_id[0] = '\0';
+	if (!kc_wire_add_int(request, "id", ++kms->id) ||
+	    !kc_wire_add_str(request, "operation", operation) ||
+	    !kc_wire_add(request, "params", json_object_get(params))) {
+		r = kc_fail(err, KC_NOMEM, NULL, "out of memory");
+		goto out;
+	}
+	text = json_object_to_json_string_length(request, JSON_C_TO_STRING_PLAIN, &len);
+	if (!text || len > KC_WIRE_MAX) {
+		r = kc_fail(err, KC_USAGE, NULL, "the request for %s is too long", operation);
+		goto out;
+	}
+	r = kc_proc_exchange(&kms->proc, text, len, kms->in, sizeof(kms->in), &len, err);
+	if (r)
+		goto out;
+	answer = kc_wire_parse(kms->in, len);
+	if (!answer || !kc_wire_int(answer, "id", kms->id, kms->id, &id) ||
+	    !kc_wire_str(answer, "request_id", kms->request_id, sizeof(kms->request_id))) {
+		r = garbage(kms, operation, err);
+	} else if (json_object_object_get_ex(answer, "error", NULL)) {
+		r = answered_error(kms, answer, operation, err);
+	} else if (!kc_wire_members(answer, members) ||
+		   !json_object_object_get_ex(answer, "result", &o) ||
+		   !json_object_is_type(o, json_type_object)) {
+		r = garbage(kms, operation, err);
+	} else {
+		*result = json_object_get(o);
+	}
+out:
+	json_object_put(answer);
+	json_object_put(request);
+	return r;
+}
+
+/*
+ * Every call leaves an event. One that succeeded and is recorded nowhere is
+ * undone by the caller: no key is used without a trace.
+ */
+static int audited(struct kc_kms *kms, const char *operation, const struct kc_binding *b, const char *key,
+		   int r, struct kc_error *err)
+{
+	const struct kc_error unknown = { .code = (enum kc_exit)r };
+	const struct kc_event e = {
+		.event = operation,
+		.volume = b ? b->context.id : NULL,
+		.key = key,
+		.request_id = kms->request_id[0] ? kms->request_id : NULL,
+		.err = !r ? NULL : err ? err : &unknown,
+	};
+	int a = kc_audit(kms->conf, &e, err);
+
+	return r ? r : a;
+}
+
+static int no_memory(struct json_object *params, struct kc_error *err)
+{
+	json_object_put(params);
+	return kc_fail(err, KC_NOMEM, NULL, "out of memory");
+}
+
+static int greet(struct kc_kms *kms, struct kc_error *err)
+{
+	struct json_object *params = json_object_new_object(), *result;
+	int r;
+
+	if (!kc_wire_add_str(params, "state_dir", kms->conf->state_dir) ||
+	    !kc_wire_add_int(params, "deadline", kms->proc.deadline))
+		return no_memory(params, err);
+	r = ask(kms, "Open", params, &result, err);
+	json_object_put(result);
+	json_object_put(params);
+	return r;
+}
+
+int kc_kms_open(const struct kc_conf *c, struct kc_kms **kms, struct kc_error *err)
+{
+	struct kc_kms *k;
+	int fd = -1, r;
+
+	*kms = NULL;
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		return kc_fail(err, KC_NOMEM, NULL, "out of memory");
+	k->conf = c;
+	k->proc.path = c->helper;
+	k->proc.timeout = c->timeout;
+	k->proc.deadline = kc_wire_now() + (int64_t)c->timeout * 1000;
+	k->proc.sock = -1;
+	k->proc.pidfd = -1;
+
+	r = KC_NOMEM;
+	fd = kc_secret_fd(KC_DEK_SIZE, err);
+	if (fd >= 0)
+		k->dek = kc_secret_map(fd, KC_DEK_SIZE, err);
+	if (k->dek)
+		r = kc_proc_start(&k->proc, fd, err);
+	if (fd >= 0)
+		close(fd);
+	if (!r)
+		r = greet(k, err);
+	if (r) {
+		kc_kms_close(k);
+		return r;
+	}
+	*kms = k;
+	return 0;
+}
+
+void kc_kms_close(struct kc_kms *kms)
+{
+	if (!kms)
+		return;
+	kc_kms_wipe(kms);
+	kc_proc_end(&kms->proc);
+	kc_secret_free(kms->dek, KC_DEK_SIZE);
+	free(kms);
+}
+
+void kc_kms_wipe(struct kc_kms *kms)
+{
+	if (kms && kms->dek)
+		explicit_bzero(kms->dek, KC_DEK_SIZE);
+}
+
+const char *kc_kms_request_id(const struct kc_kms *kms)
+{
+	return kms->request_id;
+}
+
+static bool key_info(struct json_object *o, struct kc_key_info *info)
+{
+	static const char *const members[] = { "provider", "key", "state", "version", "created",
+					       "description", NULL };
+	char state[32];
+	int64_t version;
+	size_t i;
+
+	if (!kc_wire_members(o, members) ||
+	    !kc_wire_str(o, "provider", info->provider, sizeof(info->provider)) || !info->provider[0] ||
+	    !kc_wire_str(o, "key", info->key, sizeof(info->key)) ||
+	    !kc_key_canonical(info->provider, info->key) ||
+	    !kc_wire_str(o, "state", state, sizeof(state)) ||
+	    !kc_wire_int(o, "version", 0, INT32_MAX, &version) ||
+	    !kc_wire_str(o, "created", info->created, sizeof(info->created)) ||
+	    !kc_wire_str(o, "description", info->description, sizeof(info->description)))
+		return false;
+	for (i = 0; i < N_STATES; i++) {
+		if (strcmp(state, states[i]))
+			continue;
+		info->state = (enum kc_key_state)i;
+		info->version = (unsigned int)version;
+		return true;
+	}
+	return false;
+}
+
+int kc_kms_describe(struct kc_kms *kms, const char *name, struct kc_key_info *info, struct kc_error *err)
+{
+	struct json_object *params = json_object_new_object(), *result = NULL;
+	int r;
+
+	memset(info, 0, sizeof(*info));
+	if (!kc_wire_add_str(params, "key", name))
+		return no_memory(params, err);
+	r = ask(kms, "DescribeKey", params, &result, err);
+	if (!r && !key_info(result, info))
+		r = garbage(kms, "DescribeKey", err);
+	r = audited(kms, "DescribeKey", NULL, info->key[0] ? info->key : name, r, err);
+	json_object_put(result);
+	json_object_put(params);
+	if (r)
+		memset(info, 0, sizeof(*info));
+	return r;
+}
+
+/* The KeyId of an answer is compared: a KMS that used another key did not do what it was asked. */
+static int same_key(struct json_object *result, const struct kc_binding *b, const char *operation,
+		    struct kc_error *err)
+{
+	char key[KC_KEY_NAME_MAX];
+
+	if (kc_wire_str(result, "key", key, sizeof(key)) && !strcmp(key, b->key))
+		return 0;
+	return kc_fail(err, KC_TAMPERED, "do not use this KMS before you know why", "%s was asked for %s but answered for %s",
+		       operation, b->key, key[0] ? key : "no key");
+}
+
+/* An operation whose answer is a wrapped DEK under the key of @b. */
+static int ask_wrapped(struct kc_kms *kms, const char *operation, struct json_object *params,
+		       const struct kc_binding *b, uint8_t *wrapped, size_t *wrapped_len, struct kc_error *err)
+{
+	static const char *const members[] = { "key", "wrapped", NULL };
+	struct json_object *result = NULL;
+	int r;
+
+	*wrapped_len = 0;
+	r = ask(kms, operation, params, &result, err);
+	if (!r && !kc_wire_members(result, members))
+		r = garbage(kms, operation, err);
+	if (!r)
+		r = same_key(result, b, operation, err);
+	if (!r && !kc_wire_blob(result, "wrapped", wrapped, KC_WRAPPED_MAX, wrapped_len))
+		r = garbage(kms, operation, err);
+	r = audited(kms, operation, b, b->key, r, err);
+	if (r) {
+		memset(wrapped, 0, KC_WRAPPED_MAX);
+		*wrapped_len = 0;
+	}
+	json_object_put(result);
+	json_object_put(params);
+	return r;
+}
+
+int kc_kms_generate(struct kc_kms *kms, const struct kc_binding *b, uint8_t *wrapped, size_t *wrapped_len,
+		    struct kc_error *err)
+{
+	struct json_object *params = json_object_new_object();
+
+	if (!kc_wire_add_binding(params, "binding", b))
+		return no_memory(params, err);
+	return ask_wrapped(kms, "GenerateDataKeyWithoutPlaintext", params, b, wrapped, wrapped_len, err);
+}
+
+int kc_kms_encrypt(struct kc_kms *kms, const struct kc_binding *b, const uint8_t dek[static KC_DEK_SIZE],
+		   uint8_t *wrapped, size_t *wrapped_len, struct kc_error *err)
+{
+	struct json_object *params = json_object_new_object();
+	int r;
+
+	if (!kc_wire_add_binding(params, "binding", b))
+		return no_memory(params, err);
+	memmove(kms->dek, dek, KC_DEK_SIZE);	/* @dek may be the mapping */
+	r = ask_wrapped(kms, "Encrypt", params, b, wrapped, wrapped_len, err);
+	kc_kms_wipe(kms);
+	return r;
+}
+
+int kc_kms_re_encrypt(struct kc_kms *kms, const struct kc_binding *from, const uint8_t *old, size_t old_len,
+		      const struct kc_binding *to, uint8_t *wrapped, size_t *wrapped_len, struct kc_error *err)
+{
+	struct json_object *params = json_object_new_object();
+
+	if (!kc_wire_add_binding(params, "source", from) || !kc_wire_add_blob(params, "wrapped", old, old_len) ||
+	    !kc_wire_add_binding(params, "destination", to))
+		return no_memory(params, err);
+	return ask_wrapped(kms, "ReEncrypt", params, to, wrapped, wrapped_len, err);
+}
+
+/* What the helper left in the mapping must look like a DEK. */
+static int check_dek(const uint8_t *dek, const char *key, struct kc_error *err)
+{
+	if (memcmp(dek, dek + KC_DEK_SIZE / 2, KC_DEK_SIZE / 2))
+		return 0;
+	/* also nothing but zeros: a helper that wrote nothing */
+	return kc_fail(err, KC_TAMPERED, "do not use this volume: its key was not made by kcache",
+		       "the data key under %s has two equal halves", key);
+}
+
+int kc_kms_decrypt(struct kc_kms *kms, const struct kc_binding *b, const uint8_t *wrapped, size_t wrapped_len,
+		   const uint8_t **dek, struct kc_error *err)
+{
+	static const char *const members[] = { "key", "length", NULL };
+	struct json_object *params = json_object_new_object(), *result = NULL;
+	int64_t len = 0;
+	int r;
+
+	*dek = NULL;
+	kc_kms_wipe(kms);
+	if (!kc_wire_add_binding(params, "binding", b) ||
+	    !kc_wire_add_blob(params, "wrapped", wrapped, wrapped_len))
+		return no_memory(params, err);
+	r = ask(kms, "Decrypt", params, &result, err);
+	if (!r && (!kc_wire_members(result, members) || !kc_wire_int(result, "length", 0, INT32_MAX, &len)))
+		r = garbage(kms, "Decrypt", err);
+	if (!r)
+		r = same_key(result, b, "Decrypt", err);
+	if (!r && len != KC_DEK_SIZE)
+		r = kc_fail(err, KC_TAMPERED, "do not use this volume: its key was not made by kcache",
+			    "the data key under %s has %lld bytes, not %d", b->key, (long long)len, KC_DEK_SIZE);
+	if (!r)
+		r = check_dek(kms->dek, b->key, err);
+	r = audited(kms, "Decrypt", b, b->key, r, err);
+	if (r)
+		kc_kms_wipe(kms);
+	else
+		*dek = kms->dek;
+	json_object_put(result);
+	json_object_put(params);
+	return r;
+}
+
+int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
+		 struct json_object **answer, struct kc_error *err)
+{
+	struct json_object *wrapper = json_object_new_object();
+	struct json_object *args = params ? json_object_get(params) : json_object_new_object();
+	char key[KC_KEY_NAME_MAX] = "";
+	int r;
+
+	*answer = NULL;
+	if (!kc_wire_add(wrapper, "arguments", args) || !kc_wire_add_str(wrapper, "provider", provider))
+		return no_memory(wrapper, err);
+	r = ask(kms, operation, wrapper, answer, err);
+	/* a key that came to be is named by the answer, one that was asked for by the request */
+	if (r || !kc_wire_str(*answer, "key", key, sizeof(key)))
+		kc_wire_str(args, "key", key, sizeof(key));
+	r = audited(kms, operation, NULL, key[0] ? key : NULL, r, err);
+	if (r) {
+		json_object_put(*answer);
+		*answer = NULL;
+	}
+	json_object_put(wrapper);
+	return r;
+}
