@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Opening the keystore: its directory, its root key, its database.
+ *
+ * Opening is serialised by flock() on the directory, so that the root key and
+ * the schema come to be once. The root key is always made before the database:
+ * a database without one has lost it, and never gets a new one. After that,
+ * SQLite's own locks do (WAL: readers never wait).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "keystore-db.h"
+
+#define DB_NAME "keystore.db"
+#define APPLICATION_ID 0x6b636b73	/* "kcks" */
+#define SCHEMA_VERSION 1
+
+static const char schema[] =
+	"CREATE TABLE root ("
+	"  one INTEGER PRIMARY KEY CHECK (one = 1),"
+	"  id BLOB NOT NULL CHECK (length(id) = 16)) STRICT;"
+	"CREATE TABLE keys ("
+	"  id TEXT PRIMARY KEY CHECK (length(id) = 36),"
+	"  state TEXT NOT NULL CHECK (state IN ('Enabled', 'Disabled')),"
+	"  version INTEGER NOT NULL CHECK (version >= 1),"
+	"  created TEXT NOT NULL,"
+	"  description TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE material ("
+	"  key TEXT NOT NULL REFERENCES keys (id) ON DELETE RESTRICT,"
+	"  version INTEGER NOT NULL CHECK (version >= 1),"
+	"  created TEXT NOT NULL,"
+	"  sealed BLOB NOT NULL CHECK (length(sealed) = 60),"
+	"  PRIMARY KEY (key, version)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE aliases ("
+	"  name TEXT PRIMARY KEY CHECK (name GLOB 'alias/?*'),"
+	"  key TEXT NOT NULL REFERENCES keys (id) ON DELETE RESTRICT,"
+	"  created TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX aliases_key ON aliases (key);"
+	"PRAGMA application_id = 1801677683;"
+	"PRAGMA user_version = 1;";
+
+_Static_assert(APPLICATION_ID == 1801677683 && SCHEMA_VERSION == 1, "PRAGMAs take no expressions");
+
+int ks_failed(struct kh *k, sqlite3 *db)
+{
+	int rc = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
+	int os = db ? sqlite3_system_errno(db) : 0;
+
+	switch (rc & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		return kh_fail(k, KH_TIMEOUT, "the keystore %s/" DB_NAME " stayed locked by another process",
+			       k->state_dir);
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+	case SQLITE_SCHEMA:
+	case SQLITE_ERROR:
+		return kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" DB_NAME " is damaged: %s", k->state_dir,
+			       sqlite3_errmsg(db));
+	case SQLITE_PERM:
+	case SQLITE_READONLY:
+	case SQLITE_CANTOPEN:
+	case SQLITE_AUTH:
+		return kh_fail(k, KH_ACCESS_DENIED, "cannot open the keystore %s/" DB_NAME ": %s%s%s",
+			       k->state_dir, db ? sqlite3_errmsg(db) : "", os ? ": " : "",
+			       os ? strerror(os) : "");
+	case SQLITE_NOMEM:
+		return kh_fail(k, KH_NO_MEMORY, "out of memory");
+	default:
+		return kh_fail(k, KH_INTERNAL, "the keystore %s/" DB_NAME " failed: %s%s%s", k->state_dir,
+			       sqlite3_errmsg(db), os ? ": " : "", os ? strerror(os) : "");
+	}
+}
+
+int ks_exec(struct kh *k, const char *sql)
+{
+	sqlite3 *db = k->keystore->db;
+
+	sqlite3_busy_timeout(db, kh_time_left(k));
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return ks_failed(k, db);
+	return 0;
+}
+
+int ks_query(struct kh *k, sqlite3_stmt **st, const char *sql, const char *text, int64_t n)
+{
+	sqlite3 *db = k->keystore->db;
+
+	sqlite3_busy_timeout(db, kh_time_left(k));
+	*st = NULL;
+	if (sqlite3_prepare_v2(db, sql, -1, st, NULL) != SQLITE_OK ||
+	    (sqlite3_bind_parameter_count(*st) >= 1 && text &&
+	     sqlite3_bind_text(*st, 1, text, -1, SQLITE_STATIC) != SQLITE_OK) ||
+	    (sqlite3_bind_parameter_count(*st) >= 2 && sqlite3_bind_int64(*st, 2, n) != SQLITE_OK))
+		return ks_failed(k, db);
+	return 0;
+}
+
+int ks_row(struct kh *k, sqlite3_stmt *st)
+{
+	int rc = sqlite3_step(st);
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	return rc == SQLITE_DONE ? 0 : ks_failed(k, k->keystore->db);
+}
+
+void ks_now(char out[static 32])
+{
+	time_t t = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* A single number that a PRAGMA or SELECT answers. */
+static int number(struct kh *k, const char *sql, int64_t *out)
+{
+	sqlite3_stmt *st;
+	int r = ks_query(k, &st, sql, NULL, 0);
+
+	if (!r)
+		r = ks_row(k, st) == 1 ? 0 : -1;
+	if (!r)
+		*out = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	if (r)
+		kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" DB_NAME " does not answer %s", k->state_dir, sql);
+	return r;
+}
+
+/* true if the one text that @sql answers is @want */
+static int answers(struct kh *k, const char *sql, const char *want)
+{
+	sqlite3_stmt *st;
+	const char *got = NULL;
+	int r = ks_query(k, &st, sql, NULL, 0);
+
+	if (!r)
+		r = ks_row(k, st) < 0 ? -1 : 0;
+	if (!r) {
+		got = (const char *)sqlite3_column_text(st, 0);
+		if (!got || strcmp(got, want))
+			r = kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" DB_NAME " is damaged: %s",
+				    k->state_dir, got ? got : "no answer to a check");
+	}
+	sqlite3_finalize(st);
+	return r;
+}
+
+static int root_in_db(struct kh *k, const struct ks_root *root)
+{
+	sqlite3_stmt *st;
+	int r = ks_query(k, &st, "SELECT id FROM root", NULL, 0);
+
+	if (!r)
+		r = ks_row(k, st) < 0 ? -1 : 0;
+	if (!r && (sqlite3_column_bytes(st, 0) != KS_ROOT_ID ||
+		   memcmp(sqlite3_column_blob(st, 0), root->id, KS_ROOT_ID)))
+		r = kh_fail(k, KH_UNAVAILABLE, "%s/keystore.key is not the root key of " DB_NAME " beside it",
+			    k->state_dir);
+	sqlite3_finalize(st);
+	return r;
+}
+
+static int create_schema(struct kh *k, const struct ks_root *root)
+{
+	sqlite3_stmt *st = NULL;
+	int r = ks_exec(k, "BEGIN IMMEDIATE");
+
+	if (!r)
+		r = ks_exec(k, schema);
+	if (!r)
+		r = ks_query(k, &st, "INSERT INTO root VALUES (1, ?)", NULL, 0);
+	if (!r && sqlite3_bind_blob(st, 1, root->id, KS_ROOT_ID, SQLITE_STATIC) != SQLITE_OK)
+		r = ks_failed(k, k->keystore->db);
+	if (!r)
+		r = ks_row(k, st);
+	sqlite3_finalize(st);
+	if (!r)
+		r = ks_exec(k, "COMMIT");
+	return r;
+}
+
+/* Settings of this connection, then: is this a whole keystore of ours? @fresh if it has no schema yet. */
+static int check_db(struct kh *k, bool *fresh)
+{
+	sqlite3 *db = k->keystore->db;
+	int64_t version, app, tables;
+
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	if (ks_exec(k, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;"
+		       "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0") ||
+	    number(k, "PRAGMA user_version", &version) || number(k, "PRAGMA application_id", &app) ||
+	    number(k, "SELECT count(*) FROM sqlite_schema", &tables))
+		return -1;
+	*fresh = !version && !app && !tables;
+	if (*fresh)
+		return 0;
+	if (app != APPLICATION_ID || version < 1)
+		return kh_fail(k, KH_UNAVAILABLE, "%s/" DB_NAME " is not a keystore of kcache", k->state_dir);
+	if (version > SCHEMA_VERSION) {
+		kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" DB_NAME " has format %lld, this kcache knows %d",
+			k->state_dir, (long long)version, SCHEMA_VERSION);
+		return kh_next(k, "update kcache");
+	}
+	return answers(k, "PRAGMA quick_check(1)", "ok");
+}
+
+/* SQLite syncs the directory for its journals, not for the database; ours may be new itself. */
+static int sync_names(int dir)
+{
+	int parent = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = parent < 0 || fsync(dir) || fsync(parent) ? -1 : 0;
+
+	if (parent >= 0)
+		close(parent);
+	return r;
+}
+
+static int open_db(struct kh *k, int dir, const struct ks_root *root, bool create)
+{
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
+	char path[PATH_MAX + sizeof("/" DB_NAME)];
+	bool fresh = false;
+
+	if (!realpath(k->state_dir, path))
+		return kh_fail(k, KH_ACCESS_DENIED, "cannot open %s: %s", k->state_dir, strerror(errno));
+	strcat(path, "/" DB_NAME);
+	k->keystore = calloc(1, sizeof(*k->keystore));
+	if (!k->keystore)
+		return kh_fail(k, KH_NO_MEMORY, "out of memory");
+	if (sqlite3_open_v2(path, &k->keystore->db, flags | (create ? SQLITE_OPEN_CREATE : 0), "unix") !=
+	    SQLITE_OK)
+		return ks_failed(k, k->keystore->db);
+	sqlite3_busy_timeout(k->keystore->db, kh_time_left(k));
+	if (check_db(k, &fresh))
+		return -1;
+	if (fresh && !create) {
+		ks_close(k);
+		return 0;
+	}
+	if (answers(k, "PRAGMA journal_mode = WAL", "wal"))
+		return -1;
+	if (fresh && create_schema(k, root))
+		return -1;
+	if (fresh && sync_names(dir))
+		return kh_fail(k, KH_INTERNAL, "cannot write %s: %s", k->state_dir, strerror(errno));
+	return root_in_db(k, root);
+}
+
+/* The directory, made with @create; -1 is a failure unless k->error is KH_OK: not there. */
+static int open_dir(struct kh *k, bool create)
+{
+	int dir = open(k->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (dir < 0 && errno == ENOENT) {
+		if (!create)
+			return -1;
+		if (mkdir(k->state_dir, 0700) && errno != EEXIST) {
+			kh_fail(k, KH_ACCESS_DENIED, "cannot create %s: %s", k->state_dir, strerror(errno));
+			return -1;
+		}
+		dir = open(k->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (dir < 0 || fstat(dir, &st)) {
+		kh_fail(k, KH_ACCESS_DENIED, "cannot open %s: %s", k->state_dir, strerror(errno));
+	} else if (st.st_uid != geteuid() || (st.st_mode & 077)) {
+		kh_fail(k, KH_ACCESS_DENIED, "%s may be read by others than uid %u (owner %u, mode %04o)",
+			k->state_dir, (unsigned int)geteuid(), (unsigned int)st.st_uid,
+			(unsigned int)(st.st_mode & 07777));
+		kh_next(k, "run it as its owner, or correct it: chown %u %s; chmod 700 %s",
+			(unsigned int)geteuid(), k->state_dir, k->state_dir);
+	} else {
+		return dir;
+	}
+	if (dir >= 0)
+		close(dir);
+	return -1;
+}
+
+static int lock_dir(struct kh *k, int dir)
+{
+	const struct timespec nap = { .tv_nsec = 5000000 };
+
+	while (flock(dir, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return kh_fail(k, KH_INTERNAL, "cannot lock %s: %s", k->state_dir, strerror(errno));
+		if (!kh_time_left(k))
+			return kh_fail(k, KH_TIMEOUT, "the keystore in %s stayed locked by another process",
+				       k->state_dir);
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
+static int open_locked(struct kh *k, int dir, bool create)
+{
+	bool key, db, other;
+	struct ks_root root;
+
+	if (ks_check_file(k, dir, "keystore.key", &key) || ks_check_file(k, dir, DB_NAME, &db) ||
+	    ks_check_file(k, dir, DB_NAME "-wal", &other) || ks_check_file(k, dir, DB_NAME "-shm", &other))
+		return -1;
+	if (db && !key) {
+		kh_fail(k, KH_UNAVAILABLE, "%s/keystore.key is missing: without it no key in " DB_NAME
+			" can be used", k->state_dir);
+		return kh_next(k, "restore keystore.key from the backup that was made with this " DB_NAME);
+	}
+	if (!db && !create)
+		return 0;
+	if (!key && ks_root_create(k, dir))
+		return -1;
+	if (ks_root_load(k, dir, &root))
+		return -1;
+	return open_db(k, dir, &root, create);
+}
+
+int ks_open(struct kh *k, bool create)
+{
+	int dir, r;
+
+	if (k->keystore)
+		return 0;
+	dir = open_dir(k, create);
+	if (dir < 0)
+		return k->error == KH_OK ? 0 : -1;
+	r = lock_dir(k, dir);
+	if (!r)
+		r = open_locked(k, dir, create);
+	close(dir);
+	if (r)
+		ks_close(k);
+	return r;
+}
+
+void ks_close(struct kh *k)
+{
+	if (!k->keystore)
+		return;
+	sqlite3_close(k->keystore->db);
+	free(k->keystore);
+	k->keystore = NULL;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a provider of keys is to the key helper: one small interface, with the
+ * operations and the errors of AWS KMS.
+ */
+#ifndef KH_PROVIDER_H
+#define KH_PROVIDER_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+#include "error.h"
+#include "kms.h"
+#include "secret.h"
+#include "token.h"
+
+#define KH_KEY_SIZE 32	/* AES-256 */
+
+/**
+ * enum kh_error - what may go wrong, for all providers
+ *
+ * Each has one row in fault.c: KMS's name for it, the exit code, a next step.
+ */
+enum kh_error {
+	KH_OK,
+	KH_VALIDATION,		/* a request that cannot be right */
+	KH_UNSUPPORTED,		/* nothing here knows that operation or provider */
+	KH_NOT_FOUND,
+	KH_DISABLED,
+	KH_INVALID_CIPHERTEXT,	/* wrong context or altered: no more is told */
+	KH_INCORRECT_KEY,
+	KH_ALREADY_EXISTS,
+	KH_ACCESS_DENIED,	/* by the permissions of files */
+	KH_UNAVAILABLE,		/* the keystore is damaged or incomplete: says nothing about the key */
+	KH_TIMEOUT,
+	KH_INTERNAL,
+	KH_NO_MEMORY,
+};
+
+/** struct kh_secrets - all plaintext keys of this process, in pages of kc_secret_alloc() */
+struct kh_secrets {
+	uint8_t root[KH_KEY_SIZE];
+	uint8_t kek[KH_KEY_SIZE];
+	uint8_t dek[KC_DEK_SIZE];
+};
+
+/**
+ * struct kh - the state of the helper
+ * @state_dir: where a provider keeps what it keeps
+ * @deadline: kc_wire_now() when the command stops waiting
+ * @secrets: scratch; wiped after every request
+ * @error, @text, @next: the failure of this request
+ * @keystore: the local provider's, while it is open
+ */
+struct kh {
+	char state_dir[PATH_MAX];
+	int64_t deadline;
+	struct kh_secrets *secrets;
+	enum kh_error error;
+	char text[768];
+	char next[384];
+	struct keystore *keystore;
+};
+
+/**
+ * kh_fail() - record why a request fails; the first cause is kept
+ *
+ * Return: -1, so that a caller writes return kh_fail(...).
+ */
+int kh_fail(struct kh *k, enum kh_error e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/** kh_next() - a next step that names what the table's cannot; after kh_fail(), returns -1 too */
+int kh_next(struct kh *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+const char *kh_error_name(enum kh_error e);
+enum kc_exit kh_error_exit(enum kh_error e);
+
+/** kh_time_left() - milliseconds until the deadline, 0 if it has passed */
+int kh_time_left(const struct kh *k);
+
+/**
+ * kh_admin_fn - an operation whose arguments and answer are JSON
+ * @args: read with kc_wire_*()
+ * @result: an empty object to be filled
+ */
+typedef int (*kh_admin_fn)(struct kh *k, struct json_object *args, struct json_object *result);
+
+struct kh_admin_op {
+	const char *name;
+	kh_admin_fn fn;
+};
+
+/**
+ * struct kh_provider - a provider
+ * @name: as in a token
+ * @claims: is this the name of a key of this provider?
+ * @describe: resolve a name; makes the managed default key
+ * @generate: wrap a new random DEK; no plaintext is left anywhere
+ * @encrypt: wrap @dek
+ * @decrypt: unwrap to @dek exactly KC_DEK_SIZE bytes, or fail
+ * @re_encrypt: wrap anew without the plaintext leaving the provider
+ * @list_aliases: a page of aliases
+ * @admin: further operations, ended by a NULL name
+ * @close: let go of everything; the process ends
+ *
+ * The functions return 0, or -1 after kh_fail(). A wrapped DEK has at most
+ * KC_WRAPPED_MAX bytes. Every DEK is bound to all members of its kc_binding;
+ * the key in it is canonical (checked by the caller).
+ */
+struct kh_provider {
+	const char *name;
+	bool (*claims)(const char *key);
+	int (*describe)(struct kh *k, const char *key, struct kc_key_info *info);
+	int (*generate)(struct kh *k, const struct kc_binding *b, uint8_t *wrapped, size_t *len);
+	int (*encrypt)(struct kh *k, const struct kc_binding *b, const uint8_t *dek, uint8_t *wrapped,
+		       size_t *len);
+	int (*decrypt)(struct kh *k, const struct kc_binding *b, const uint8_t *wrapped, size_t len,
+		       uint8_t *dek);
+	int (*re_encrypt)(struct kh *k, const struct kc_binding *from, const uint8_t *old, size_t old_len,
+			  const struct kc_binding *to, uint8_t *wrapped, size_t *len);
+	kh_admin_fn list_aliases;
+	const struct kh_admin_op *admin;
+	void (*close)(struct kh *k);
+};
+
+extern const struct kh_provider kh_provider_local;
+
+/** kh_serve() - answer requests on @sock until its other end closes; the exit status */
+int kh_serve(struct kh *k, int sock, uint8_t *mapping);
+
+/** kh_memory_init() - OpenSSL's memory is wiped when freed; before any other use of OpenSSL */
+int kh_memory_init(void);
+
+/**
+ * kh_sandbox() - give up everything that serving does not need
+ *
+ * Locks memory, drops all capabilities, and installs the system call filter.
+ * To be called when OpenSSL is loaded and before any input is read.
+ */
+int kh_sandbox(void);
+
+#endif
