@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# dm-kcache: the kernel module (Kbuild), the tools (tools/Makefile), their tests.
+# All products go to build/. make help says what there is.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+V ?= 0
+export V
+Q := $(if $(filter 0,$(V)),@)
+S := $(if $(filter 0,$(V)),-s)
+
+# the kernel to build for; found once, and only where a target needs it
+KDIR ?= $(eval KDIR := $(shell tests/kdir.sh))$(KDIR)
+KRELEASE = $(shell cut -d'"' -f2 $(KDIR)/include/generated/utsrelease.h)
+MODULE = build/module/$(KRELEASE)
+# stock Debian cloud kernels are what the VM boots
+VMRELEASE = $(eval VMRELEASE := $(shell tests/kdir.sh --vm))$(VMRELEASE)
+VMKDIR = $(firstword $(wildcard /lib/modules/$(VMRELEASE)/build /usr/src/linux-headers-$(VMRELEASE)))
+T ?= *
+
+all: modules tools ## build the module for this kernel, and the tools
+
+modules: ## build the module alone; KDIR=/lib/modules/VERSION/build for another kernel
+	$(Q)test -e "$(KDIR)/Makefile" || { echo "KDIR=$(KDIR) holds no kernel headers" >&2; exit 1; }
+	$(Q)tests/module.sh $(MODULE)
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODULE) modules
+
+tools: ## build the command, its key helper and the LUKS2 token plugin
+	$(Q)$(MAKE) $(S) -C tools O=$(CURDIR)/build/tools
+
+# the module for the VM's kernel, whatever this machine runs
+vm-build: tools
+	$(Q)$(MAKE) modules KDIR=$(or $(VMKDIR),$(error no cloud kernel headers: apt-get install linux-headers-cloud-amd64))
+
+vm-packages:
+	$(Q)tests/packages.sh build vm
+
+vm-test: vm-packages ## run tests/integration in VMs; T=NAME for one, T='NAME*' for some
+	$(Q)$(MAKE) vm-build
+	$(Q)tests/qemu/run.sh $(if $(filter-out 0,$(V)),-v) $(if $(filter-out *,$(T)),'$(T)')
+
+install: all ## install module and tools (DESTDIR, PREFIX)
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODULE) modules_install \
+		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR) DEPMOD=true)
+	$(Q)$(MAKE) $(S) -C tools O=$(CURDIR)/build/tools install
+
+DKMS = dm-kcache/$(shell cat VERSION)
+dkms-install: ## have DKMS build the module for this and every later kernel
+	$(Q)install -d "$(DESTDIR)/usr/src/dm-kcache-$(notdir $(DKMS))/dm-kcache"
+	$(Q)install -m 644 Kbuild VERSION dkms.conf "$(DESTDIR)/usr/src/dm-kcache-$(notdir $(DKMS))/"
+	$(Q)install -m 644 dm-kcache/*.[ch] "$(DESTDIR)/usr/src/dm-kcache-$(notdir $(DKMS))/dm-kcache/"
+	$(Q)dkms add $(DKMS) && dkms build $(DKMS) && dkms install $(DKMS)
+
+clean: ## remove build/
+	$(Q)rm -rf build
+
+help: ## this text
+	@echo 'make TARGET [V=1 for every command]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+		while IFS='|' read -r t h; do printf '  %-14s %s\n' "$$t" "$$h"; done
+
+.PHONY: all modules tools vm-build vm-packages vm-test install dkms-install clean help

@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Runs the tests of tests/integration in VMs: all that ask for nothing special
+# in one boot, the others in a boot each (tests/integration/lib.sh says how they
+# ask). Prints what fails, and a line for each test.
+#
+#   run.sh [-v] [NAME...]     NAME as in NAME.sh, patterns allowed; -v: every line
+set -u
+shopt -s nullglob
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+verbose=
+[ "${1:-}" != -v ] || { verbose=1; shift; }
+[ $# -gt 0 ] || set -- '*'
+
+tests=()
+for pattern; do
+	found=()
+	for f in "$top"/tests/integration/$pattern.sh "$top"/tests/integration/$pattern.host.sh; do
+		case $f in */lib.sh | */lib-*.sh) ;; *) [ ! -e "$f" ] || found+=("$f") ;; esac
+	done
+	[ ${#found[@]} -gt 0 ] || { echo "run.sh: no test $pattern in tests/integration" >&2; exit 2; }
+	tests+=("${found[@]}")
+done
+mapfile -t tests < <(printf '%s\n' "${tests[@]}" | sort -u)
+
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+passed=0
+failed=0
+
+# report OUTPUT EXIT-CODE TEST...: counts, shows what failed, names tests that
+# did not get to their end
+report() {
+	local code=$2 test name line guilty=''
+	local log=$1
+	shift 2
+
+	if [ -n "$verbose" ]; then
+		cat "$log"
+	else
+		grep -avE '^(ok - |# |[a-z0-9.-]+: [0-9]+ passed, [0-9]+ failed$)' "$log"
+	fi
+	for test; do
+		name=$(basename "$test" .sh)
+		line=$(grep -aE "^$name: [0-9]+ passed, [0-9]+ failed$" "$log" | tail -n 1)
+		if [ -z "$line" ]; then
+			echo "not ok - $name runs to its end"
+			line="$name: $(awk -v n="# $name" '$0 == n { on = 1; next } /^# /{ on = 0 } on && /^ok - /{ c++ } END { print c + 0 }' "$log") passed, 1 failed"
+			guilty=1
+		fi
+		case $line in *" 0 failed") ;; *) guilty=1 ;; esac
+		line=${line#*: }
+		printf '  %-7s %s: %s\n' TEST "$name" "$line"
+		passed=$((passed + ${line%% *}))
+		line=${line#*, }
+		failed=$((failed + ${line%% *}))
+	done
+	if [ "$code" -ne 0 ] && [ -z "$guilty" ]; then
+		echo "not ok - the VM is well at the end of the tests (exit code $code)"
+		failed=$((failed + 1))
+	fi
+}
+
+run() { # COMMAND... -- TEST...
+	local command=() code=0
+
+	while [ "$1" != -- ]; do
+		command+=("$1")
+		shift
+	done
+	shift
+	"${command[@]}" >"$out" 2>&1 </dev/null || code=$?
+	report "$out" "$code" "$@"
+}
+
+group=()
+for test in "${tests[@]}"; do
+	head -n 10 "$test" | grep -q '^# vm:' || case $test in *.host.sh) ;; *) group+=("$test") ;; esac
+done
+if [ ${#group[@]} -gt 0 ]; then
+	run "$here/vm" --time $((60 + 120 * ${#group[@]})) tests/qemu/group \
+		"${group[@]/#"$top/"/./}" -- "${group[@]}"
+fi
+for test in "${tests[@]}"; do
+	if [[ $test = *.host.sh ]]; then
+		run timeout -k 5 900 "$test" -- "$test"
+	elif options=$(head -n 10 "$test" | sed -n 's/^# vm: *//p') && [ -n "$options" ]; then
+		# shellcheck disable=SC2086 # options are words
+		run "$here/vm" $options tests/qemu/group ".${test#"$top"}" -- "$test"
+	fi
+done
+
+echo "vm: $passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
