@@ -32,10 +32,22 @@ tools: ## build the command, its key helper and the LUKS2 token plugin
 vm-build: tools
 	$(Q)$(MAKE) modules KDIR=$(or $(VMKDIR),$(error no cloud kernel headers: apt-get install linux-headers-cloud-amd64))
 
-vm-packages:
-	$(Q)tests/packages.sh build vm
+# Debian packages for a purpose of tests/packages; asks apt for missing ones only
+packages-%:
+	$(Q)tests/packages.sh build $*
 
-vm-test: vm-packages ## run tests/integration in VMs; T=NAME for one, T='NAME*' for some
+check: ## lint, unit tests and VM tests; installs what they need (Debian packages)
+	$(Q)tests/packages.sh build lint unit vm
+	$(Q)$(MAKE) all
+	$(Q)tests/check.sh lint unit-test vm-test
+
+lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, shellcheck
+	$(Q)tests/lint.sh
+
+unit-test: packages-unit ## the tools' unit tests; T=NAME for one, SAN=1 under sanitizers
+	$(Q)$(MAKE) $(S) -C tests/unit check
+
+vm-test: packages-vm ## run tests/integration in VMs; T=NAME for one, T='NAME*' for some
 	$(Q)$(MAKE) vm-build
 	$(Q)tests/qemu/run.sh $(if $(filter-out 0,$(V)),-v) $(if $(filter-out *,$(T)),'$(T)')
 
@@ -59,4 +71,4 @@ help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 		while IFS='|' read -r t h; do printf '  %-14s %s\n' "$$t" "$$h"; done
 
-.PHONY: all modules tools vm-build vm-packages vm-test install dkms-install clean help
+.PHONY: all modules tools vm-build check lint unit-test vm-test install dkms-install clean help

@@ -10,7 +10,7 @@ set -eu
 
 newest() { # PATTERN: releases with a build folder, newest last
 	for d in /lib/modules/*/build /usr/src/linux-headers-*; do
-		[ -e "$d/Makefile" ] && [ -e "$d/Module.symvers" ] || continue
+		[ -e "$d/Module.symvers" ] || continue
 		d=${d%/build}
 		d=${d#/lib/modules/}
 		echo "${d#/usr/src/linux-headers-}"

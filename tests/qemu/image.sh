@@ -65,10 +65,10 @@ unpack_kernel() {
 	local image=$1 out=$2 magic tool at
 
 	while read -r magic tool; do
-		for at in $(grep -aboP "$magic" "$image" | cut -d: -f1); do
+		while read -r at; do
 			tail -c +$((at + 1)) "$image" | $tool >"$out" 2>/dev/null || true
-			[ "$(head -c 4 "$out" | tail -c 3)" = ELF ] && return
-		done
+			[ "$(head -c 4 "$out" | tail -c 3)" != ELF ] || return 0
+		done < <(grep -aboP "$magic" "$image" | cut -d: -f1)
 	done <<-'END'
 		\xfd7zXZ\x00 xz -dc --single-stream
 		\x28\xb5\x2f\xfd zstd -dc

@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Runs the suites and adds up their last lines ("NAME: N passed, N failed") into
+# one "N passed, N failed". Fails if anything failed, or a suite did not count.
+#
+#   check.sh SUITE...     a suite is a make target, or a make command line in quotes
+set -u
+
+passed=0
+failed=0
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
+for suite; do
+	echo "== $suite"
+	# shellcheck disable=SC2086 # words
+	make $suite 2>&1 </dev/null | tee "$out"
+	code=${PIPESTATUS[0]}
+	line=$(grep -aE '^[a-z-]+: [0-9]+ passed, [0-9]+ failed$' "$out" | tail -n 1)
+	if [ -z "$line" ]; then
+		echo "check: $suite ended without a count (exit code $code)"
+		failed=$((failed + 1))
+		continue
+	fi
+	line=${line#*: }
+	bad=${line#*, }
+	passed=$((passed + ${line%% *}))
+	failed=$((failed + ${bad%% *}))
+	if [ "$code" -ne 0 ] && [ "${bad%% *}" -eq 0 ]; then
+		echo "check: $suite failed with exit code $code"
+		failed=$((failed + 1))
+	fi
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
