@@ -223,7 +223,7 @@ int ks_set_state(struct kh *k, const char *id, enum kc_key_state state)
 
 int ks_rotate(struct kh *k, const char *id)
 {
-	struct ks_key key;
+	struct ks_key key = { 0 };
 	int r;
 
 	if (!k->keystore)

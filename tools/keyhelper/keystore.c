@@ -240,7 +240,7 @@ static int open_db(struct kh *k, int dir, const struct ks_root *root, bool creat
 
 	if (!realpath(k->state_dir, path))
 		return kh_fail(k, KH_ACCESS_DENIED, "cannot open %s: %s", k->state_dir, strerror(errno));
-	strcat(path, "/" DB_NAME);
+	memcpy(path + strlen(path), "/" DB_NAME, sizeof("/" DB_NAME));
 	k->keystore = calloc(1, sizeof(*k->keystore));
 	if (!k->keystore)
 		return kh_fail(k, KH_NO_MEMORY, "out of memory");

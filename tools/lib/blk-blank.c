@@ -88,7 +88,7 @@ static int is_zero(const struct kc_blk *b, uint64_t from, size_t len, bool *zero
 int kc_blk_blank(const struct kc_blk *b, char *found, size_t size, struct kc_error *err)
 {
 	size_t len = b->size < MIB ? (size_t)b->size : MIB;
-	bool first, last;
+	bool first = false, last = false;
 	int ret;
 
 	found[0] = '\0';

@@ -232,7 +232,6 @@ int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct 
 {
 	struct dm_task *t = new_task(DM_DEVICE_LIST, NULL, err);
 	struct dm_names *names;
-	unsigned int next = 0;
 	int e, ret = 0;
 
 	if (!t)
@@ -253,10 +252,9 @@ int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct 
 		/* one that goes away under our eyes is not an error */
 		if (!ret && found && ours && query_all(&d, &gone) == 0)
 			ret = fn(&d, data);
-		next = names->next;
-		if (!next)
+		if (!names->next)
 			break;
-		names = (struct dm_names *)(void *)((char *)names + next);
+		names = (struct dm_names *)(void *)((char *)names + names->next);
 	}
 	dm_task_destroy(t);
 	return ret;

@@ -103,6 +103,7 @@ static void shown(struct json_object *v, char out[static 100])
 							   JSON_C_TO_STRING_NOSLASHESCAPE) : "null";
 	size_t i;
 
+	/* cppcheck-suppress arrayIndexOutOfBoundsCond ; "null" ends at its NUL */
 	for (i = 0; i < 96 && s[i]; i++)
 		out[i] = s[i] >= ' ' && s[i] <= '~' ? s[i] : '?';
 	if (s[i])
