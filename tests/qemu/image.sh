@@ -146,7 +146,7 @@ make_root() {
 	mkdir -p "$root/kcache" "$root/mnt"
 	: >"$root/etc/machine-id"
 	mke2fs -q -t ext4 -O ^has_journal -d "$root" -L kcache-vm "$work/root.img" \
-		"$(($(du -sm "$root" | cut -f1) * 12 / 10 + 64))M"
+		"$(($(du -sm "$root" | cut -f1) * 12 / 10 + 64))M" >/dev/null
 }
 export work release
 "${as_root[@]}" bash -c "set -euo pipefail; $(declare -f make_root); make_root"
