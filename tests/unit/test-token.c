@@ -133,7 +133,7 @@ static const struct wrong {
 	{ "/type", "\"kcache2\"", "\"type\" is \"kcache2\", not \"kcache\"" },
 	{ "/type", "7", "\"type\" is 7, not" },
 	{ "/keyslots", NULL, "\"keyslots\" is missing" },
-	{ "/keyslots", "\"0\"", "\"keyslots\" is \"0\", not a list" },
+	{ "/keyslots", "\"0\"", "\"keyslots\" is \"0\", not [\"0\"] or []" },
 	{ "/keyslots", "[\"1\"]", "\"keyslots\" is [\"1\"], not" },
 	{ "/keyslots", "[0]", "\"keyslots\" is [0], not" },
 	{ "/keyslots", "[\"0\",\"0\"]", "\"keyslots\" is [\"0\",\"0\"], not" },
@@ -175,7 +175,7 @@ static const struct wrong {
 	{ "/context/kcache:generation", "\"07\"", "\"kcache:generation\" is \"07\", not" },
 	{ "/context/kcache:generation", "\"-1\"", "\"kcache:generation\" is \"-1\", not" },
 	{ "/context/kcache:generation", "\"1000000000000000000\"", "\"kcache:generation\" is \"1000" },
-	{ "/context/more", "1", "\"members\" is \"more\", not a member that" },
+	{ "/context/more", "1", "there is an unexpected member \"more\"" },
 	{ "/lineage", NULL, "\"lineage\" is missing" },
 	{ "/lineage", "\"0123456789ABCDEF0123456789abcdef\"", "\"lineage\" is \"0123456789ABCDEF" },
 	{ "/lineage", "\"0123\"", "\"lineage\" is \"0123\", not 32" },
@@ -197,7 +197,7 @@ static const struct wrong {
 	{ "/mac", NULL, "\"mac\" is missing" },
 	{ "/mac", "\"" HEX32 "\"", "\"mac\" is \"0123" },
 	{ "/mac", "\"" HEX32 "0123456789abcdef0123456789abcdeg\"", "\"mac\" is \"0123" },
-	{ "/comment", "\"hello\"", "\"members\" is \"comment\", not a member that" },
+	{ "/comment", "\"hello\"", "there is an unexpected member \"comment\"" },
 };
 
 static void every_wrong_member_is_refused_by_name(void **state)
@@ -220,7 +220,7 @@ static void what_is_no_token_at_all_is_refused(void **state)
 {
 	static const char *const inputs[] = {
 		"", "{", "7", "[]", "null", "\"kcache\"", "{} {}", "{'type':'kcache'}",
-		"{\"a\":{\"b\":{\"c\":{\"d\":{}}}}}",
+		"[[[[[[[[[[[[]]]]]]]]]]]]",
 	};
 	struct kc_token t;
 	char *big;

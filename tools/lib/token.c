@@ -3,15 +3,9 @@
  * The token's JSON, read strictly: one table says what each member must be.
  *
  * A token comes from a disk that anyone may have written, and is read before
- * any KMS is asked and before its mac can be checked. Duplicate members cannot
- * be seen here: libcryptsetup hands out what json-c made of the header, where
- * the last one has replaced the others. No reader of ours sees the replaced
- * one either, and what is left is under the mac.
+ * any KMS is asked and before its mac can be checked.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <locale.h>
-#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,23 +14,21 @@
 #include <json-c/json.h>
 #include <openssl/evp.h>
 
+#include "strict.h"
 #include "token.h"
 
 /* base64 of KC_WRAPPED_MAX, a key name and the rest, with room */
 #define JSON_MAX 16384
 #define BASE64_MAX ((KC_WRAPPED_MAX + 2) / 3 * 4)
 
-#define NEXT_EDITED "the header was edited or is damaged: restore it from a backup of the header"
-#define UUID_RE "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-
 /* Canonical key ids; an alias matches none of them. */
 static const struct {
 	const char *provider;
 	const char *re;
 } key_forms[] = {
-	{ "local", "^local:" UUID_RE "$" },
+	{ "local", "^local:" KC_UUID_RE "$" },
 	{ "aws", "^arn:aws(-[a-z]+)*:kms:[a-z]{2}(-[a-z]+)+-[0-9]{1,2}:[0-9]{12}:"
-		 "key/(" UUID_RE "|mrk-[0-9a-f]{32})$" },
+		 "key/(" KC_UUID_RE "|mrk-[0-9a-f]{32})$" },
 	{ "pkcs11", "^pkcs11:[!-~]+$" },
 	{ "tpm2", "^tpm2:[!-~]+$" },
 };
@@ -47,40 +39,14 @@ static const char *const on_revoke_names[] = {
 	[KC_REVOKE_FREEZE] = "freeze",
 };
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
 const char *kc_on_revoke_name(enum kc_on_revoke v)
 {
-	return (size_t)v < COUNT(on_revoke_names) ? on_revoke_names[v] : "unknown";
-}
-
-/*
- * In the C locale: [a-z] means other things in others, and the token plugin
- * runs in programs that set one. Out of memory is no match: refused, which is
- * the safe side.
- */
-static bool matches(const char *re, const char *s)
-{
-	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	locale_t old;
-	regex_t r;
-	bool ok = false;
-
-	if (!c)
-		return false;
-	old = uselocale(c);
-	if (!regcomp(&r, re, REG_EXTENDED | REG_NOSUB)) {
-		ok = !regexec(&r, s, 0, NULL, 0);
-		regfree(&r);
-	}
-	uselocale(old);
-	freelocale(c);
-	return ok;
+	return (size_t)v < KC_COUNT(on_revoke_names) ? on_revoke_names[v] : "unknown";
 }
 
 bool kc_uuid_valid(const char *s)
 {
-	return strlen(s) == KC_UUID_LEN && matches("^" UUID_RE "$", s);
+	return strlen(s) == KC_UUID_LEN && kc_matches("^" KC_UUID_RE "$", s);
 }
 
 bool kc_key_canonical(const char *provider, const char *key)
@@ -89,324 +55,210 @@ bool kc_key_canonical(const char *provider, const char *key)
 
 	if (strlen(key) >= KC_KEY_NAME_MAX)
 		return false;
-	for (i = 0; i < COUNT(key_forms); i++)
+	for (i = 0; i < KC_COUNT(key_forms); i++)
 		if ((!provider || !strcmp(provider, key_forms[i].provider)) &&
-		    matches(key_forms[i].re, key))
+		    kc_matches(key_forms[i].re, key))
 			return true;
 	return false;
 }
 
-/* The value as it stands, short enough and printable, whoever wrote it. */
-static void shown(struct json_object *v, char out[static 100])
+static struct kc_token *token(struct kc_strict *s)
 {
-	const char *s = v ? json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN |
-							   JSON_C_TO_STRING_NOSLASHESCAPE) : "null";
-	size_t i;
-
-	/* cppcheck-suppress arrayIndexOutOfBoundsCond ; "null" ends at its NUL */
-	for (i = 0; i < 96 && s[i]; i++)
-		out[i] = s[i] >= ' ' && s[i] <= '~' ? s[i] : '?';
-	if (s[i])
-		memcpy(out + 93, "...", 3);
-	out[i] = '\0';
+	return s->data;
 }
 
-struct parse {
-	struct kc_token *t;
-	struct kc_error *err;
-	int slot;
-};
-
-static int bad(struct parse *p, const char *member, struct json_object *v, const char *expected)
+static int on_type(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	char value[100];
-
-	shown(v, value);
-	return kc_fail(p->err, KC_TAMPERED, NEXT_EDITED, "token %d: \"%s\" is %s, not %s", p->slot,
-		       member, value, expected);
+	return kc_strict_is(v, KC_TOKEN_TYPE) ?
+		0 : kc_strict_bad(s, name, v, "\"" KC_TOKEN_TYPE "\"");
 }
 
-/* The text of a string without NULs in it, or NULL. */
-static const char *text(struct json_object *v)
+static int on_keyslots(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	const char *s;
+	size_t n = json_object_is_type(v, json_type_array) ? json_object_array_length(v) : 2;
 
-	if (!json_object_is_type(v, json_type_string))
-		return NULL;
-	s = json_object_get_string(v);
-	return strlen(s) == (size_t)json_object_get_string_len(v) ? s : NULL;
-}
-
-/* Copies @v to @out, a buffer of @size, if it is text that matches @re. */
-static bool copy(struct json_object *v, const char *re, char *out, size_t size)
-{
-	const char *s = text(v);
-
-	if (!s || strlen(s) >= size || !matches(re, s))
-		return false;
-	memcpy(out, s, strlen(s) + 1);
-	return true;
-}
-
-static int on_type(struct parse *p, const char *name, struct json_object *v)
-{
-	const char *s = text(v);
-
-	return s && !strcmp(s, KC_TOKEN_TYPE) ? 0 : bad(p, name, v, "\"" KC_TOKEN_TYPE "\"");
-}
-
-static int on_keyslots(struct parse *p, const char *name, struct json_object *v)
-{
-	const char *s;
-
-	if (!json_object_is_type(v, json_type_array))
-		return bad(p, name, v, "a list of keyslots");
-	p->t->has_keyslot = json_object_array_length(v) == 1;
-	if (!json_object_array_length(v))
-		return 0;
-	s = text(json_object_array_get_idx(v, 0));
-	if (!p->t->has_keyslot || !s || strcmp(s, "0"))
-		return bad(p, name, v, "[\"0\"] or []");
+	if (n > 1 || (n && !kc_strict_is(json_object_array_get_idx(v, 0), "0")))
+		return kc_strict_bad(s, name, v, "[\"0\"] or []");
+	token(s)->has_keyslot = n;
 	return 0;
 }
 
-static int on_version(struct parse *p, const char *name, struct json_object *v)
+static int on_version(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	if (!json_object_is_type(v, json_type_int) || json_object_get_int64(v) != KC_TOKEN_VERSION)
-		return bad(p, name, v, "1, the version this kcache knows");
-	p->t->binding.version = KC_TOKEN_VERSION;
+	int64_t version;
+
+	if (!kc_strict_int(v, KC_TOKEN_VERSION, KC_TOKEN_VERSION, &version))
+		return kc_strict_bad(s, name, v, "1, the version this kcache knows");
+	token(s)->binding.version = (unsigned int)version;
 	return 0;
 }
 
-static int on_provider(struct parse *p, const char *name, struct json_object *v)
+static int on_provider(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	return copy(v, "^(local|aws|pkcs11|tpm2)$", p->t->binding.provider,
-		    sizeof(p->t->binding.provider)) ?
-		0 : bad(p, name, v, "one of local, aws, pkcs11, tpm2");
+	struct kc_binding *b = &token(s)->binding;
+
+	return kc_strict_copy(v, "^(local|aws|pkcs11|tpm2)$", b->provider, sizeof(b->provider)) ?
+		0 : kc_strict_bad(s, name, v, "one of local, aws, pkcs11, tpm2");
 }
 
-/* Its form depends on the provider, which is checked once both are there. */
-static int on_key(struct parse *p, const char *name, struct json_object *v)
+/* Read after the provider, which decides on the form. */
+static int on_key(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	return copy(v, "^[!-~]+$", p->t->binding.key, sizeof(p->t->binding.key)) ?
-		0 : bad(p, name, v, "a canonical key id of at most 511 characters");
+	struct kc_binding *b = &token(s)->binding;
+
+	return kc_strict_copy(v, "^[!-~]+$", b->key, sizeof(b->key)) &&
+	       kc_key_canonical(b->provider, b->key) ?
+		0 : kc_strict_bad(s, name, v, "a canonical key id of its provider");
 }
 
-static int on_wrapped(struct parse *p, const char *name, struct json_object *v)
+static int on_wrapped(struct kc_strict *s, const char *name, struct json_object *v)
 {
 	const char *expected = "1 to 6144 bytes in canonical base64";
-	uint8_t raw[BASE64_MAX / 4 * 3 + 1];
+	uint8_t raw[BASE64_MAX / 4 * 3];
 	char again[BASE64_MAX + 1];
-	const char *s = text(v);
-	size_t len = s ? strlen(s) : 0;
+	const char *text = kc_strict_text(v);
+	size_t len = text ? strlen(text) : 0;
 	int n;
 
 	if (!len || len > BASE64_MAX || len % 4)
-		return bad(p, name, v, expected);
-	n = EVP_DecodeBlock(raw, (const unsigned char *)s, (int)len);
+		return kc_strict_bad(s, name, v, expected);
+	n = EVP_DecodeBlock(raw, (const unsigned char *)text, (int)len);
 	if (n <= 0)
-		return bad(p, name, v, expected);
+		return kc_strict_bad(s, name, v, expected);
 	/* EVP_DecodeBlock() counts the padding and allows white space and loose last bits */
-	n -= (s[len - 1] == '=') + (s[len - 2] == '=');
+	n -= (text[len - 1] == '=') + (text[len - 2] == '=');
 	if (n <= 0 || n > KC_WRAPPED_MAX ||
-	    EVP_EncodeBlock((unsigned char *)again, raw, n) != (int)len || strcmp(again, s))
-		return bad(p, name, v, expected);
-	memcpy(p->t->wrapped, raw, (size_t)n);
-	p->t->wrapped_len = (size_t)n;
+	    EVP_EncodeBlock((unsigned char *)again, raw, n) != (int)len || strcmp(again, text))
+		return kc_strict_bad(s, name, v, expected);
+	memcpy(token(s)->wrapped, raw, (size_t)n);
+	token(s)->wrapped_len = (size_t)n;
 	return 0;
 }
 
-static int on_id(struct parse *p, const char *name, struct json_object *v)
+static int on_id(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	return copy(v, "^" UUID_RE "$", p->t->binding.context.id, sizeof(p->t->binding.context.id)) ?
-		0 : bad(p, name, v, "a lower-case UUID");
+	struct kc_context *c = &token(s)->binding.context;
+
+	return kc_strict_copy(v, "^" KC_UUID_RE "$", c->id, sizeof(c->id)) ?
+		0 : kc_strict_bad(s, name, v, "a lower-case UUID");
 }
 
-static int on_layout(struct parse *p, const char *name, struct json_object *v)
+static int on_layout(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	return copy(v, "^[0-9a-f]{64}$", p->t->binding.context.layout,
-		    sizeof(p->t->binding.context.layout)) ?
-		0 : bad(p, name, v, "64 lower-case hex digits");
+	struct kc_context *c = &token(s)->binding.context;
+
+	return kc_strict_copy(v, "^[0-9a-f]{64}$", c->layout, sizeof(c->layout)) ?
+		0 : kc_strict_bad(s, name, v, "64 lower-case hex digits");
 }
 
-static int on_generation(struct parse *p, const char *name, struct json_object *v)
+static int on_generation(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	char s[24];
+	uint64_t *generation = &token(s)->binding.context.generation;
 
-	/* at most 18 digits, so that it fits every integer type it meets */
-	if (!copy(v, "^[1-9][0-9]{0,17}$", s, sizeof(s)))
-		return bad(p, name, v, "a generation, a decimal number from 1 in a string");
-	p->t->binding.context.generation = strtoull(s, NULL, 10);
-	return 0;
+	return kc_strict_u64(v, generation) && *generation ?
+		0 : kc_strict_bad(s, name, v, "a generation, a decimal number from 1 in a string");
 }
 
-static int on_lineage(struct parse *p, const char *name, struct json_object *v)
+static const struct kc_member context_members[] = {
+	{ "kcache:id", on_id, false },
+	{ "kcache:layout", on_layout, false },
+	{ "kcache:generation", on_generation, false },
+};
+
+static int on_context(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	return copy(v, "^[0-9a-f]{32}$", p->t->lineage, sizeof(p->t->lineage)) ?
-		0 : bad(p, name, v, "32 lower-case hex digits");
+	if (!json_object_is_type(v, json_type_object))
+		return kc_strict_bad(s, name, v, "an object");
+	return kc_strict_object(s, v, context_members, KC_COUNT(context_members));
 }
 
-static int on_mac(struct parse *p, const char *name, struct json_object *v)
+static int on_lineage(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	return copy(v, "^[0-9a-f]{64}$", p->t->mac, sizeof(p->t->mac)) ?
-		0 : bad(p, name, v, "64 lower-case hex digits");
+	return kc_strict_copy(v, "^[0-9a-f]{32}$", token(s)->lineage, sizeof(token(s)->lineage)) ?
+		0 : kc_strict_bad(s, name, v, "32 lower-case hex digits");
 }
 
-static int on_created(struct parse *p, const char *name, struct json_object *v)
+static int on_mac(struct kc_strict *s, const char *name, struct json_object *v)
+{
+	return kc_strict_copy(v, "^[0-9a-f]{64}$", token(s)->mac, sizeof(token(s)->mac)) ?
+		0 : kc_strict_bad(s, name, v, "64 lower-case hex digits");
+}
+
+static int on_created(struct kc_strict *s, const char *name, struct json_object *v)
 {
 	const char *expected = "a time like 2026-11-21T10:00:00Z (RFC 3339, UTC)";
-	char again[sizeof(p->t->created)];
+	char *created = token(s)->created;
+	char again[sizeof(token(s)->created)];
 	struct tm tm = { 0 };
 	const char *rest;
 	time_t when;
 
-	if (!copy(v, "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$", p->t->created,
-		  sizeof(p->t->created)))
-		return bad(p, name, v, expected);
-	rest = strptime(p->t->created, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (!kc_strict_copy(v, "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$", created,
+			    sizeof(token(s)->created)))
+		return kc_strict_bad(s, name, v, expected);
+	rest = strptime(created, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	if (!rest || *rest)
-		return bad(p, name, v, expected);
+		return kc_strict_bad(s, name, v, expected);
 	/* there and back, which a 30th of February does not survive */
 	when = timegm(&tm);
-	strftime(again, sizeof(again), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm));
-	return strcmp(again, p->t->created) ? bad(p, name, v, expected) : 0;
-}
-
-static int on_lease(struct parse *p, const char *name, struct json_object *v)
-{
-	/* json-c clamps what does not fit 64 bits, which is still out of range */
-	if (!json_object_is_type(v, json_type_int) || json_object_get_int64(v) < 0 ||
-	    json_object_get_int64(v) > UINT32_MAX)
-		return bad(p, name, v, "a number of seconds from 0 to 4294967295");
-	p->t->lease = (uint32_t)json_object_get_int64(v);
+	if (!gmtime_r(&when, &tm) || !strftime(again, sizeof(again), "%Y-%m-%dT%H:%M:%SZ", &tm) ||
+	    strcmp(again, created))
+		return kc_strict_bad(s, name, v, expected);
 	return 0;
 }
 
-static int on_on_revoke(struct parse *p, const char *name, struct json_object *v)
+static int on_lease(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	const char *s = text(v);
+	int64_t lease;
+
+	if (!kc_strict_int(v, 0, UINT32_MAX, &lease))
+		return kc_strict_bad(s, name, v, "a number of seconds from 0 to 4294967295");
+	token(s)->lease = (uint32_t)lease;
+	return 0;
+}
+
+static int on_on_revoke(struct kc_strict *s, const char *name, struct json_object *v)
+{
 	size_t i;
 
-	for (i = 0; s && i < COUNT(on_revoke_names); i++) {
-		if (strcmp(s, on_revoke_names[i]))
+	for (i = 0; i < KC_COUNT(on_revoke_names); i++) {
+		if (!kc_strict_is(v, on_revoke_names[i]))
 			continue;
-		p->t->on_revoke = (enum kc_on_revoke)i;
+		token(s)->on_revoke = (enum kc_on_revoke)i;
 		return 0;
 	}
-	return bad(p, name, v, "one of keep, fail, freeze");
+	return kc_strict_bad(s, name, v, "one of keep, fail, freeze");
 }
 
-typedef int (*member_fn)(struct parse *p, const char *name, struct json_object *v);
-
-struct member {
-	const char *name;
-	member_fn parse;
+static const struct kc_member token_members[] = {
+	{ "type", on_type, false },
+	{ "version", on_version, false },	/* before what another version may have changed */
+	{ "keyslots", on_keyslots, false },
+	{ "provider", on_provider, false },
+	{ "key", on_key, false },
+	{ "wrapped_dek", on_wrapped, false },
+	{ "context", on_context, false },
+	{ "lineage", on_lineage, false },
+	{ "created", on_created, false },
+	{ "lease", on_lease, false },
+	{ "on_revoke", on_on_revoke, false },
+	{ "mac", on_mac, false },
 };
-
-static int on_context(struct parse *p, const char *name, struct json_object *v);
-
-static const struct member token_members[] = {
-	{ "type", on_type },
-	{ "version", on_version },	/* before what another version may have changed */
-	{ "keyslots", on_keyslots },
-	{ "provider", on_provider },
-	{ "key", on_key },
-	{ "wrapped_dek", on_wrapped },
-	{ "context", on_context },
-	{ "lineage", on_lineage },
-	{ "created", on_created },
-	{ "lease", on_lease },
-	{ "on_revoke", on_on_revoke },
-	{ "mac", on_mac },
-};
-
-static const struct member context_members[] = {
-	{ "kcache:id", on_id },
-	{ "kcache:layout", on_layout },
-	{ "kcache:generation", on_generation },
-};
-
-/* Every member of the table is there and right, and no other one is. */
-static int parse_object(struct parse *p, struct json_object *o, const struct member *m, size_t n)
-{
-	struct json_object *v;
-	size_t i;
-	int r;
-
-	for (i = 0; i < n; i++) {
-		if (!json_object_object_get_ex(o, m[i].name, &v))
-			return kc_fail(p->err, KC_TAMPERED, NEXT_EDITED,
-				       "token %d: \"%s\" is missing", p->slot, m[i].name);
-		r = m[i].parse(p, m[i].name, v);
-		if (r)
-			return r;
-	}
-	json_object_object_foreach(o, name, value) {
-		for (i = 0; i < n && strcmp(name, m[i].name); i++)
-			;
-		if (i == n) {
-			struct json_object *s = json_object_new_string(name);
-
-			r = bad(p, "members", s, "a member that a kcache token has");
-			json_object_put(s);
-			(void)value;
-			return r;
-		}
-	}
-	return 0;
-}
-
-static int on_context(struct parse *p, const char *name, struct json_object *v)
-{
-	if (!json_object_is_type(v, json_type_object))
-		return bad(p, name, v, "an object");
-	return parse_object(p, v, context_members, COUNT(context_members));
-}
-
-static int parse_token(struct parse *p, struct json_object *o)
-{
-	struct kc_binding *b = &p->t->binding;
-	struct json_object *key;
-	int r;
-
-	if (!json_object_is_type(o, json_type_object))
-		return kc_fail(p->err, KC_TAMPERED, NEXT_EDITED, "token %d is not a JSON object",
-			       p->slot);
-	r = parse_object(p, o, token_members, COUNT(token_members));
-	if (r)
-		return r;
-	if (!kc_key_canonical(b->provider, b->key)) {
-		json_object_object_get_ex(o, "key", &key);
-		return bad(p, "key", key, "a canonical key id of its provider");
-	}
-	return 0;
-}
 
 int kc_token_parse(const char *json, int slot, struct kc_token *t, struct kc_error *err)
 {
-	struct parse p = { .t = t, .err = err, .slot = slot };
-	struct json_tokener *tok;
+	char what[32];
+	struct kc_strict s = { .what = what, .next = KC_NEXT_EDITED, .data = t, .err = err };
 	struct json_object *o;
 	int r;
 
 	memset(t, 0, sizeof(*t));
 	t->slot = slot;
-	if (strlen(json) > JSON_MAX)
-		return kc_fail(err, KC_TAMPERED, NEXT_EDITED, "token %d has %zu bytes, more than %d",
-			       slot, strlen(json), JSON_MAX);
-	tok = json_tokener_new_ex(4);
-	if (!tok)
-		return kc_fail(err, KC_NOMEM, NULL, "out of memory for token %d", slot);
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
-	/* with its NUL, or a lone number would wait for more digits */
-	o = json_tokener_parse_ex(tok, json, (int)strlen(json) + 1);
-	if (json_tokener_get_error(tok) == json_tokener_success)
-		r = parse_token(&p, o);
-	else
-		r = kc_fail(err, KC_TAMPERED, NEXT_EDITED, "token %d is not JSON: %s", slot,
-			    json_tokener_error_desc(json_tokener_get_error(tok)));
+	snprintf(what, sizeof(what), "token %d", slot);
+	r = kc_strict_parse(&s, json, JSON_MAX, &o);
+	if (!r)
+		r = kc_strict_object(&s, o, token_members, KC_COUNT(token_members));
 	json_object_put(o);
-	json_tokener_free(tok);
 	return r;
 }
 
