@@ -27,8 +27,11 @@ struct crypt_device;
  * @damaged_copy: 0, or 1 (primary) or 2 (secondary) header copy damaged on the disk
  * @tokens: the kcache tokens, by token number
  * @n_tokens: how many
- * @cd: libcryptsetup's context on the copy in memory
+ * @cd: libcryptsetup's context on the copy in memory, which has the metadata but
+ *	not the keyslots area
  * @json: the whole LUKS2 metadata, for dump; owned by @cd
+ * @copy_fd: that copy; only with @own_cd
+ * @own_cd: kc_header_free() frees @cd
  */
 struct kc_header {
 	struct kc_layout layout;
@@ -40,6 +43,8 @@ struct kc_header {
 	unsigned int n_tokens;
 	struct crypt_device *cd;
 	const char *json;
+	int copy_fd;
+	bool own_cd;
 };
 
 /**
@@ -49,14 +54,16 @@ struct kc_header {
  *
  * Return: 0; KC_DEVICE if there is no LUKS2 header, or no kcache token and not
  * subsystem kcache; KC_TAMPERED if the header or a token breaks a rule (no KMS
- * may be asked then); an unfinished create is 0 with @h->unfinished.
+ * may be asked then); KC_BUSY for an unfinished operation of a newer kcache
+ * (token kcache-op); an unfinished create is 0 with @h->unfinished.
  */
 int kc_header_load(int fd, struct kc_header *h, struct kc_error *err);
 
 /**
  * kc_header_load_cd() - the same rules on a context that somebody else opened
  *
- * For the token plugin: @cd is libcryptsetup's own and stays the caller's.
+ * For the token plugin: @cd is libcryptsetup's own and stays the caller's. Whether
+ * the data lies inside the device is left to libcryptsetup.
  */
 int kc_header_load_cd(struct crypt_device *cd, struct kc_header *h, struct kc_error *err);
 
@@ -95,15 +102,18 @@ struct kc_format {
 /**
  * kc_header_plan() - the layout that kc_header_write() will give @path
  *
- * Writes nothing. KC_DEVICE if the device is too small.
+ * Writes nothing. KC_DEVICE if the device is too small, or if the room for data
+ * is no whole number of sectors.
  */
 int kc_header_plan(const char *path, const struct kc_format *f, struct kc_layout *l, struct kc_error *err);
 
 /**
  * kc_header_write() - format @path: header with @dek as volume key, then keyslot 0; no token yet
  *
- * Old LUKS2 metadata is overwritten. The layout that results is compared with
- * kc_header_plan()'s.
+ * What was there before is overwritten. The layout that results is compared with
+ * kc_header_plan()'s. libcryptsetup opens a block device exclusively: the caller
+ * must not hold it open with O_EXCL. A power cut leaves either no header or an
+ * unfinished create.
  */
 int kc_header_write(const char *path, const struct kc_format *f, const uint8_t dek[static KC_DEK_SIZE],
 		    struct kc_error *err);
@@ -116,7 +126,12 @@ int kc_header_write(const char *path, const struct kc_format *f, const uint8_t d
 int kc_header_seal_token(struct kc_token *t, const struct kc_layout *l, const char *flags,
 			 const uint8_t dek[static KC_DEK_SIZE], struct kc_error *err);
 
-/** kc_header_add_token() - write a sealed token, the last step of create; reads it back */
+/**
+ * kc_header_add_token() - write a sealed token, the last step of create; reads it back
+ *
+ * KC_USAGE, and nothing is written, where there would be no room left for one
+ * more token of its size, or 8 are there already.
+ */
 int kc_header_add_token(const char *path, const struct kc_token *t, struct kc_error *err);
 
 #endif

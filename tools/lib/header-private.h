@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What header.c, header-rules.c and header-write.c share, and nobody else. */
+#ifndef KC_HEADER_PRIVATE_H
+#define KC_HEADER_PRIVATE_H
+
+#include <libcryptsetup.h>
+
+#include "header.h"
+
+#define KC_SUBSYSTEM "kcache"
+#define KC_CIPHER "aes-xts-plain64"
+
+/** struct kc_cslog - the last error libcryptsetup told, one line, printable */
+struct kc_cslog {
+	char text[256];
+};
+
+/** kc_cslog_attach() - nothing that @cd has to say is printed; @log may be NULL to drop it */
+void kc_cslog_attach(struct crypt_device *cd, struct kc_cslog *log);
+
+/**
+ * kc_cs_fail() - record what libcryptsetup failed in
+ * @r: its negative errno
+ * @what: "cannot format the device"
+ */
+int kc_cs_fail(struct kc_error *err, int r, const struct kc_cslog *log, const char *what);
+
+/** kc_device_size() - bytes of a block device or file */
+int kc_device_size(int fd, uint64_t *size, struct kc_error *err);
+
+/**
+ * kc_header_rules() - check the LUKS2 metadata, fill layout, flags and tokens
+ * @h: @cd and @json are set
+ * @size: of the device in bytes, 0 if unknown
+ */
+int kc_header_rules(struct kc_header *h, uint64_t size, struct kc_error *err);
+
+#endif
