@@ -34,7 +34,7 @@ static struct walk *walk(struct kc_strict *s)
 }
 
 /* One level down, under a name of its own. */
-static int descend(struct kc_strict *s, const char *what, struct json_object *o,
+static int descend(const struct kc_strict *s, const char *what, struct json_object *o,
 		   const struct kc_member *m, size_t n)
 {
 	struct kc_strict inner = *s;
@@ -196,7 +196,7 @@ static const struct kc_member segment_members[] = {
 
 static int on_segments(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	struct json_object *seg;
+	struct json_object *seg = NULL;
 	int r = only_child(s, name, v, &seg);
 
 	return r ? r : descend(s, "LUKS2 segment 0", seg, segment_members,
@@ -289,7 +289,7 @@ static const struct kc_member keyslot_members[] = {
  */
 static int on_keyslots(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	struct json_object *slot;
+	struct json_object *slot = NULL;
 	int r;
 
 	if (json_object_is_type(v, json_type_object) && !json_object_object_length(v))
@@ -315,7 +315,7 @@ static const struct kc_member digest_members[] = {
 
 static int on_digests(struct kc_strict *s, const char *name, struct json_object *v)
 {
-	struct json_object *digest;
+	struct json_object *digest = NULL;
 	int r = only_child(s, name, v, &digest);
 
 	return r ? r : descend(s, "LUKS2 digest 0", digest, digest_members,

@@ -12,7 +12,7 @@
 
 /**
  * struct kc_known - what is remembered of a volume: <state_dir>/volumes/<uuid>.json, no secrets
- * @keys: canonical key ids it was opened with
+ * @keys: canonical key ids it was opened with, the last one last; at most 32
  */
 struct kc_known {
 	char uuid[KC_UUID_LEN + 1];
@@ -26,11 +26,20 @@ struct kc_known {
 int kc_known_load(const struct kc_conf *c, const char *uuid, struct kc_known *k, struct kc_error *err);
 void kc_known_free(struct kc_known *k);
 
-/** kc_known_save() - remember @t of @h: adds the key, raises the generation; atomic and fsync()ed */
+/**
+ * kc_known_save() - remember @t of @h: adds the key, raises the generation
+ *
+ * Atomic and fsync()ed; the folder is made 0700. Only for a token whose DEK was
+ * verified. KC_TAMPERED for a generation lower than the one remembered.
+ */
 int kc_known_save(const struct kc_conf *c, const struct kc_header *h, const struct kc_token *t,
 		  struct kc_error *err);
 
-/** kc_known_each() - call @fn for every known volume until it returns non-zero */
+/**
+ * kc_known_each() - call @fn for every known volume, by uuid, until it returns non-zero
+ *
+ * A file that cannot be read is passed over, and its error is returned at the end.
+ */
 int kc_known_each(const struct kc_conf *c, int (*fn)(const struct kc_known *k, void *data), void *data,
 		  struct kc_error *err);
 
@@ -38,8 +47,9 @@ int kc_known_each(const struct kc_conf *c, int (*fn)(const struct kc_known *k, v
  * kc_pin_check() - may this token be used on this host?
  * @named: canonical id of a key named on the command line, or NULL
  *
- * Return: 0; KC_TAMPERED for a key that is neither allowed, nor known for this volume, nor named,
- * and for a generation lower than the highest one seen, whatever was named.
+ * Return: 0; KC_TAMPERED for a key that is neither allowed, nor known for this volume, nor named;
+ * and, whatever was named, for a generation lower than the highest one seen, and for another
+ * lineage in the same generation.
  */
 int kc_pin_check(const struct kc_conf *c, const struct kc_token *t, const struct kc_known *k,
 		 const char *named, struct kc_error *err);
