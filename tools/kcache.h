@@ -38,7 +38,9 @@ struct json_object;
 	X(OPT_DISCARDS, "allow-discards", 0, FLAG, NULL, "pass discards (TRIM) down to the device") \
 	X(OPT_LAZY, "lazy", 0, FLAG, NULL, "if in use, detach when the last user goes") \
 	X(OPT_TIMEOUT, "timeout", 't', NUMBER, "SECONDS", "deadline for all that a KMS is asked") \
-	X(OPT_NO_HEADINGS, "no-headings", 'n', FLAG, NULL, "leave the headings out")
+	X(OPT_NO_HEADINGS, "no-headings", 'n', FLAG, NULL, "leave the headings out") \
+	X(OPT_ALIAS, "alias", 0, STRING, "NAME", "call the new key local:alias/NAME") \
+	X(OPT_DESCRIPTION, "description", 0, STRING, "TEXT", "say what the new key is for")
 
 enum kc_opt {
 #define X(id, name, s, type, arg, help) id,
@@ -169,5 +171,10 @@ int kc_json_print(struct kc_run *r, struct json_object *o);			/* prints and puts
  * The verbs. A handler takes r->arg and r->opt, fills r->volume and r->device as soon
  * as it knows them, prints its data to stdout, and returns 0 or kc_fail(&r->err, ...).
  */
+int cmd_key_create(struct kc_run *r);
+int cmd_key_list(struct kc_run *r);
+int cmd_key_describe(struct kc_run *r);
+int cmd_key_enable(struct kc_run *r);
+int cmd_key_disable(struct kc_run *r);
 
 #endif
