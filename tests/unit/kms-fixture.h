@@ -17,8 +17,8 @@
 
 struct host {
 	char dir[64];
-	char state[80];
-	char audit[80];
+	char state[112];
+	char audit[112];
 	char helper[PATH_MAX];
 	struct kc_conf conf;
 };
