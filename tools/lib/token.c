@@ -254,7 +254,7 @@ int kc_token_parse(const char *json, int slot, struct kc_token *t, struct kc_err
 
 	memset(t, 0, sizeof(*t));
 	t->slot = slot;
-	snprintf(what, sizeof(what), "token %d", slot);
+	snprintf(what, sizeof(what), slot < 0 ? "the token" : "token %d", slot);
 	r = kc_strict_parse(&s, json, JSON_MAX, &o);
 	if (!r)
 		r = kc_strict_object(&s, o, token_members, KC_COUNT(token_members));
