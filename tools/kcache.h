@@ -31,7 +31,7 @@ struct json_object;
 	X(OPT_VERSION, "version", 'V', FLAG, NULL, "print the version") \
 	X(OPT_KEY, "key", 'k', STRING, "KEY", "KMS key, an alias or a canonical id") \
 	X(OPT_FORCE, "force", 0, FLAG, NULL, "overwrite what is on the device") \
-	X(OPT_DRY_RUN, "dry-run", 0, FLAG, NULL, "check everything, change nothing") \
+	X(OPT_DRY_RUN, "dry-run", 0, FLAG, NULL, "check the device, change nothing, ask no KMS") \
 	X(OPT_SECTOR_SIZE, "sector-size", 0, NUMBER, "BYTES", "512, 1024, 2048 or 4096") \
 	X(OPT_LABEL, "label", 0, STRING, "LABEL", "LUKS2 label of the volume") \
 	X(OPT_READONLY, "readonly", 'r', FLAG, NULL, "attach read-only") \
@@ -167,10 +167,32 @@ void kc_json_push(struct json_object *array, struct json_object *value);	/* take
 void kc_json_drop(struct json_object *o);
 int kc_json_print(struct kc_run *r, struct json_object *o);			/* prints and puts @o */
 
+/* volume.c: what several verbs do */
+
+struct kc_event;
+struct kc_header;
+
+/** kc_audit_event() - write an audit event; not being able to is a warning: a full log must not hold a volume */
+void kc_audit_event(struct kc_run *r, const struct kc_event *e);
+
+/** kc_now() - RFC 3339, UTC, seconds */
+void kc_now(char text[static 32]);
+
+/** kc_warn_damaged() - say it if one of the two header copies is damaged */
+void kc_warn_damaged(const struct kc_run *r, const struct kc_header *h);
+
 /*
  * The verbs. A handler takes r->arg and r->opt, fills r->volume and r->device as soon
  * as it knows them, prints its data to stdout, and returns 0 or kc_fail(&r->err, ...).
  */
+int cmd_create(struct kc_run *r);
+int check_create(struct kc_run *r);
+int cmd_attach(struct kc_run *r);
+int check_attach(struct kc_run *r);
+int cmd_detach(struct kc_run *r);
+int cmd_status(struct kc_run *r);
+int cmd_list(struct kc_run *r);
+int cmd_dump(struct kc_run *r);
 int cmd_key_create(struct kc_run *r);
 int cmd_key_list(struct kc_run *r);
 int cmd_key_describe(struct kc_run *r);

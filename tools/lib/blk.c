@@ -113,7 +113,7 @@ int kc_blk_claim(struct kc_blk *b, bool writable, struct kc_error *err)
 
 	if (writable && b->read_only)
 		return kc_fail(err, KC_DEVICE, NULL, "it is read-only");
-	if (writable && b->is_file && behind_loop(b, loop, sizeof(loop)))
+	if (b->is_file && behind_loop(b, loop, sizeof(loop)))
 		return kc_fail(err, KC_BUSY, "use the loop device, or detach it first",
 			       "it is in use: %s stands on it", loop);
 

@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "stop.h"
 
 static volatile sig_atomic_t noted;
 
+/* The other end of what kc_stop_fd() gives: a signal between a check and a poll() must not be missed. */
+static int wake[2] = { -1, -1 };
+
 static void note(int sig)
 {
+	int e = errno;
+
 	noted = sig;
+	if (wake[1] >= 0 && write(wake[1], "", 1) < 0)
+		noted = sig;	/* a full pipe wakes the reader as well */
+	errno = e;
 }
 
 void kc_stop_install(void)
@@ -18,6 +29,9 @@ void kc_stop_install(void)
 	struct sigaction sa = { .sa_handler = note }, old;
 	size_t i;
 
+	/* without the pipe a wait lasts until its own deadline, no more */
+	if (wake[0] < 0 && pipe2(wake, O_CLOEXEC | O_NONBLOCK))
+		wake[0] = wake[1] = -1;
 	sigemptyset(&sa.sa_mask);
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		/* one that the caller ignores (nohup) stays ignored */
@@ -31,6 +45,11 @@ void kc_stop_install(void)
 bool kc_stopped(void)
 {
 	return noted != 0;
+}
+
+int kc_stop_fd(void)
+{
+	return wake[0];
 }
 
 int kc_stop_check(struct kc_error *err)

@@ -17,6 +17,13 @@ void kc_stop_install(void);
 /** kc_stopped() - has one come? */
 bool kc_stopped(void);
 
+/**
+ * kc_stop_fd() - becomes readable when a signal comes, for poll()
+ *
+ * -1 if kc_stop_install() was not called: poll() passes over it.
+ */
+int kc_stop_fd(void);
+
 /** kc_stop_check() - 0, or a failure that says "interrupted" */
 int kc_stop_check(struct kc_error *err);
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+static int failed(struct kc_error *err, const char *doing)
+{
+	int e = errno;
+
+	kc_fail(err, e == EACCES || e == EPERM ? KC_PERM : KC_DEVICE,
+		e == EACCES || e == EPERM ? "run it as root" : "as root: modprobe loop",
+		"it is a file, and a loop device for it cannot be had (%s): %s", doing, strerror(e));
+	return -1;
+}
+
+int kc_loop_setup(int fd, bool read_only, dev_t *dev, struct kc_error *err)
+{
+	struct loop_config config = {
+		.fd = (unsigned int)fd,
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR | (read_only ? LO_FLAGS_READ_ONLY : 0),
+	};
+	int control, loop, n, tries;
+	struct stat st;
+	char path[32], link[48];
+
+	/* for people who look with losetup; the kernel itself goes by the descriptor */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, (char *)config.info.lo_file_name, LO_NAME_SIZE - 1) < 0)
+		config.info.lo_file_name[0] = '\0';
+
+	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	if (control < 0)
+		return failed(err, "/dev/loop-control");
+	/* another process may take the free one first: ask again */
+	for (tries = 0; tries < 16; tries++) {
+		n = ioctl(control, LOOP_CTL_GET_FREE);
+		if (n < 0)
+			break;
+		snprintf(path, sizeof(path), "/dev/loop%d", n);
+		loop = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+		if (loop < 0)
+			break;
+		if (ioctl(loop, LOOP_CONFIGURE, &config) == 0 && fstat(loop, &st) == 0) {
+			close(control);
+			*dev = st.st_rdev;
+			return loop;
+		}
+		close(loop);
+		if (errno != EBUSY)
+			break;
+	}
+	failed(err, "LOOP_CONFIGURE");
+	close(control);
+	return -1;
+}
