@@ -16,6 +16,7 @@
 #include <openssl/kdf.h>
 #include <openssl/core_names.h>
 
+#include "aead.h"
 #include "canon.h"
 #include "kdf.h"
 
@@ -179,6 +180,29 @@ static void binding_is_the_documents(void **state)
 	kc_bytes_free(&b);
 }
 
+/* The key helper's own decryption opens what the document says the local provider wraps. */
+static void the_local_wrapping_is_the_documents(void **state)
+{
+	uint8_t dek[KC_DEK_SIZE], out[KC_DEK_SIZE], kek[32], aad[1024], wrapped[256];
+	size_t aad_len = bytes("local.aad", aad, sizeof(aad));
+	struct kc_token t;
+	struct kc_bytes b;
+
+	example_dek(dek);
+	example_token(&t);
+	assert_int_equal(bytes("kek", kek, sizeof(kek)), sizeof(kek));
+	assert_int_equal(bytes("wrapped_dek", wrapped, sizeof(wrapped)), 113);
+	assert_int_equal(kc_canon_binding(&t.binding, &b, NULL), 0);
+	assert_int_equal(aad_len, 21 + b.len);
+	assert_memory_equal(aad, wrapped, 21);
+	assert_memory_equal(aad + 21, b.data, b.len);
+	kc_bytes_free(&b);
+	assert_int_equal(number("kek_version"), wrapped[20]);
+	assert_int_equal(kh_unseal(kek, aad, aad_len, wrapped + 21, out, sizeof(out)), 0);
+	assert_memory_equal(out, dek, sizeof(dek));
+	is_hex("nonce", wrapped + 21, 12);
+}
+
 /* HKDF once more, by the test itself: kdf.c does not give its keys away. */
 static void hkdf(const uint8_t *dek, const char *info, uint8_t *out, size_t len)
 {
@@ -279,6 +303,7 @@ int main(void)
 		cmocka_unit_test(layout_is_the_documents),
 		cmocka_unit_test(every_member_of_the_layout_changes_its_hash),
 		cmocka_unit_test(binding_is_the_documents),
+		cmocka_unit_test(the_local_wrapping_is_the_documents),
 		cmocka_unit_test(derived_values_are_the_documents),
 		cmocka_unit_test(mac_and_token_are_the_documents),
 		cmocka_unit_test(every_member_of_the_token_changes_its_canonical_form),
