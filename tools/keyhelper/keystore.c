@@ -266,32 +266,34 @@ static int open_db(struct kh *k, int dir, const struct ks_root *root, bool creat
 /* The directory, made with @create; -1 is a failure unless k->error is KH_OK: not there. */
 static int open_dir(struct kh *k, bool create)
 {
-	int dir = open(k->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int path = open(k->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC), dir = -1;
 	struct stat st;
 
-	if (dir < 0 && errno == ENOENT) {
+	if (path < 0 && errno == ENOENT) {
 		if (!create)
 			return -1;
 		if (mkdir(k->state_dir, 0700) && errno != EEXIST) {
 			kh_fail(k, KH_ACCESS_DENIED, "cannot create %s: %s", k->state_dir, strerror(errno));
 			return -1;
 		}
-		dir = open(k->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		path = open(k->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
-	if (dir < 0 || fstat(dir, &st)) {
-		kh_fail(k, KH_ACCESS_DENIED, "cannot open %s: %s", k->state_dir, strerror(errno));
-	} else if (st.st_uid != geteuid() || (st.st_mode & 077)) {
+	/* whose it is comes first: it explains why it cannot be opened */
+	if (path >= 0 && !fstat(path, &st) && (st.st_uid != geteuid() || (st.st_mode & 077))) {
 		kh_fail(k, KH_ACCESS_DENIED, "%s may be read by others than uid %u (owner %u, mode %04o)",
 			k->state_dir, (unsigned int)geteuid(), (unsigned int)st.st_uid,
 			(unsigned int)(st.st_mode & 07777));
 		kh_next(k, "run it as its owner, or correct it: chown %u %s; chmod 700 %s",
 			(unsigned int)geteuid(), k->state_dir, k->state_dir);
 	} else {
-		return dir;
+		if (path >= 0)
+			dir = openat(path, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			kh_fail(k, KH_ACCESS_DENIED, "cannot open %s: %s", k->state_dir, strerror(errno));
 	}
-	if (dir >= 0)
-		close(dir);
-	return -1;
+	if (path >= 0)
+		close(path);
+	return dir;
 }
 
 static int lock_dir(struct kh *k, int dir)

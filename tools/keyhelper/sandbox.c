@@ -97,10 +97,13 @@ static void lock_memory(void)
 	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 
 	/*
-	 * Root may; another user keeps his limit, which the libraries alone
-	 * exceed: there the keys are in locked pages, their schedules are not.
+	 * Root may; root of a container may have to keep the limit, and can lock
+	 * only what is there already. Another user's limit is less than the
+	 * libraries alone: his keys are in locked pages, their schedules are not.
 	 */
-	if (!setrlimit(RLIMIT_MEMLOCK, &all))
+	if (setrlimit(RLIMIT_MEMLOCK, &all))
+		mlockall(MCL_CURRENT | MCL_ONFAULT);
+	else
 		mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 

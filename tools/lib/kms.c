@@ -143,13 +143,21 @@ static int no_memory(struct json_object *params, struct kc_error *err)
 	return kc_fail(err, KC_NOMEM, NULL, "out of memory");
 }
 
+/* The helper stops a little earlier, so that its reason gets here before the deadline kills it. */
+static int64_t helper_deadline(const struct kc_kms *kms)
+{
+	int64_t all = (int64_t)kms->proc.timeout * 1000;
+
+	return kms->proc.deadline - (all > 2000 ? 500 : all / 4);
+}
+
 static int greet(struct kc_kms *kms, struct kc_error *err)
 {
 	struct json_object *params = json_object_new_object(), *result;
 	int r;
 
 	if (!kc_wire_add_str(params, "state_dir", kms->conf->state_dir) ||
-	    !kc_wire_add_int(params, "deadline", kms->proc.deadline))
+	    !kc_wire_add_int(params, "deadline", helper_deadline(kms)))
 		return no_memory(params, err);
 	r = ask(kms, "Open", params, &result, err);
 	json_object_put(result);
