@@ -41,7 +41,7 @@ static const int allowed[] = {
 	SCMP_SYS(getegid), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg),
 	SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(tgkill), SCMP_SYS(exit),
-	SCMP_SYS(exit_group), SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
+	SCMP_SYS(exit_group), SCMP_SYS(sigaltstack), SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
 };
 
 /* What no library falls back from, and only somebody who took the process over would try. */
