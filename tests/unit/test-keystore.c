@@ -15,6 +15,7 @@
 #include <json-c/json.h>
 #include <sqlite3.h>
 
+#include "aead.h"
 #include "keystore.h"
 #include "kms-fixture.h"
 #include "kms-wire.h"
@@ -286,6 +287,15 @@ static void a_damaged_root_key_is_refused(void **state)
 	free(key);
 }
 
+static void sql(struct host *h, const char *statement)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path_of(h, DB_FILE), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, statement, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 static void a_damaged_database_is_refused_or_still_right(void **state)
 {
 	struct host *h = *state;
@@ -325,13 +335,28 @@ static void a_damaged_database_is_refused_or_still_right(void **state)
 	free(db);
 }
 
-static void sql(struct host *h, const char *statement)
+/* All of it is checked at every use: damage is found while there is a backup, not when it is needed. */
+static void damage_is_found_where_nobody_looks(void **state)
 {
+	struct host *h = *state;
+	sqlite3_stmt *st;
 	sqlite3 *db;
+	uint8_t *data;
+	size_t len;
+	int page;
 
 	assert_int_equal(sqlite3_open(path_of(h, DB_FILE), &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, statement, NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name = 'aliases_key'",
+					    -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	page = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	slurp(path_of(h, DB_FILE), &data, &len);
+	memset(data + (page - 1) * 4096, 0xff, 4096);
+	spit(path_of(h, DB_FILE), data, len);
+	free(data);
+	refused(h, KC_KMS_RETRY, "KeyUnavailableException", "is damaged");
 }
 
 static void other_databases_are_refused(void **state)
@@ -395,10 +420,32 @@ static bool in_files(const char *dir, const uint8_t *secret, size_t size)
 	return found;
 }
 
+/* The keystore in this process; k->secrets is what a helper has in its own. */
+static struct kh *open_here(struct host *h)
+{
+	struct kh *k = calloc(1, sizeof(*k));
+	struct kc_error err = { 0 };
+
+	strcpy(k->state_dir, h->state);
+	k->deadline = kc_wire_now() + 10000;
+	umask(077);	/* as kc_harden_process() in the helper */
+	k->secrets = kc_secret_alloc(sizeof(*k->secrets), &err);
+	assert_non_null(k->secrets);
+	assert_int_equal(ks_open(k, true), 0);
+	return k;
+}
+
+static void close_here(struct kh *k)
+{
+	ks_close(k);
+	kc_secret_free(k->secrets, sizeof(*k->secrets));
+	free(k);
+}
+
 static void no_key_is_in_the_files(void **state)
 {
 	struct host *h = *state;
-	struct kh *k = calloc(1, sizeof(*k));
+	struct kh *k = open_here(h);
 	uint8_t kek[KH_KEY_SIZE], root[KH_KEY_SIZE], wrapped[KC_WRAPPED_MAX], dek[KC_DEK_SIZE];
 	struct kc_error err = { 0 };
 	struct kc_binding b;
@@ -408,12 +455,6 @@ static void no_key_is_in_the_files(void **state)
 	char log[128];
 	size_t n;
 
-	/* the keystore in this process, so that its keys can be looked at */
-	strcpy(k->state_dir, h->state);
-	k->deadline = kc_wire_now() + 10000;
-	umask(077);	/* as kc_harden_process() in the helper */
-	k->secrets = kc_secret_alloc(sizeof(*k->secrets), &err);
-	assert_int_equal(ks_open(k, true), 0);
 	assert_int_equal(ks_create(k, "alias/searched", "", &key), 0);
 	assert_int_equal(ks_material(k, key.id, 1), 0);
 	memcpy(kek, k->secrets->kek, sizeof(kek));
@@ -440,8 +481,58 @@ static void no_key_is_in_the_files(void **state)
 	assert_false(in_files(h->state, dek, 32));
 	unlink(path_of(h, KEY_FILE));
 	assert_false(in_files(h->state, root, sizeof(root)));
-	kc_secret_free(k->secrets, sizeof(*k->secrets));
-	free(k);
+	close_here(k);
+}
+
+static void every_key_has_material_of_its_own(void **state)
+{
+	struct kh *k = open_here(*state);
+	uint8_t first[KH_KEY_SIZE];
+	struct ks_key a, b;
+
+	assert_int_equal(ks_create(k, NULL, "", &a), 0);
+	assert_int_equal(ks_create(k, NULL, "", &b), 0);
+	assert_int_equal(ks_rotate(k, a.id), 0);
+	assert_int_equal(ks_material(k, a.id, 1), 0);
+	memcpy(first, k->secrets->kek, sizeof(first));
+	assert_int_equal(ks_material(k, a.id, 2), 0);
+	assert_memory_not_equal(first, k->secrets->kek, sizeof(first));
+	assert_int_equal(ks_material(k, b.id, 1), 0);
+	assert_memory_not_equal(first, k->secrets->kek, sizeof(first));
+	assert_memory_not_equal(first, k->secrets->root, sizeof(first));
+	close_here(k);
+}
+
+/* Whoever has the key material can open a wrapped DEK with what the document says, and nothing else. */
+static void a_wrapped_dek_has_the_documented_form(void **state)
+{
+	uint8_t wrapped[KC_WRAPPED_MAX], aad[512], dek[KC_DEK_SIZE];
+	struct kh *k = open_here(*state);
+	struct kc_bytes canon = { 0 };
+	struct kc_error err = { 0 };
+	struct kc_kms *kms = open_kms(*state);
+	const uint8_t *expected;
+	struct kc_binding b;
+	struct ks_key key;
+	size_t len;
+
+	assert_int_equal(ks_create(k, NULL, "", &key), 0);
+	volume_context(&b, "");
+	snprintf(b.key, sizeof(b.key), "local:%s", key.id);
+	ok_or_show(kc_kms_generate(kms, &b, wrapped, &len, &err), &err, "generate");
+	ok_or_show(kc_kms_decrypt(kms, &b, wrapped, len, &expected, &err), &err, "decrypt");
+
+	assert_int_equal(len, 1 + 16 + 4 + 12 + KC_DEK_SIZE + 16);
+	assert_int_equal(wrapped[0], 1);
+	assert_int_equal(kc_canon_binding(&b, &canon, &err), 0);
+	memcpy(aad, wrapped, 21);
+	memcpy(aad + 21, canon.data, canon.len);
+	assert_int_equal(ks_material(k, key.id, 1), 0);
+	assert_int_equal(kh_unseal(k->secrets->kek, aad, 21 + canon.len, wrapped + 21, dek, sizeof(dek)), 0);
+	assert_memory_equal(dek, expected, sizeof(dek));
+	kc_bytes_free(&canon);
+	kc_kms_close(kms);
+	close_here(k);
 }
 
 /* --- keys ----------------------------------------------------------------------------------- */
@@ -756,9 +847,12 @@ int main(void)
 		ON_KEYSTORE(the_root_key_of_another_keystore_is_refused),
 		ON_KEYSTORE(a_damaged_root_key_is_refused),
 		ON_KEYSTORE(a_damaged_database_is_refused_or_still_right),
+		ON_KEYSTORE(damage_is_found_where_nobody_looks),
 		ON_KEYSTORE(other_databases_are_refused),
 		ON_KEYSTORE(a_row_in_anothers_place_does_not_open),
 		ON_HOST(no_key_is_in_the_files),
+		ON_HOST(every_key_has_material_of_its_own),
+		ON_HOST(a_wrapped_dek_has_the_documented_form),
 		ON_KEYSTORE(rotation_keeps_what_older_material_wrapped),
 		ON_HOST(aliases_follow_the_rules),
 		ON_HOST(a_list_is_whole_over_all_its_pages),
