@@ -186,6 +186,25 @@ static void openssl_leaves_nothing_in_freed_memory(void **state)
 	assert_int_equal(in_child(moved_block_is_clear), 0);
 }
 
+/* Documentation/local-keystore.md promises the errors of fault.c, row by row. */
+static void the_errors_are_the_documented_ones(void **state)
+{
+	static char doc[20000];
+	char row[128];
+	FILE *f = fopen(KC_TESTDIR "/../../Documentation/local-keystore.md", "r");
+	int e;
+
+	assert_non_null(f);
+	assert_true(fread(doc, 1, sizeof(doc) - 1, f) > 1000);
+	fclose(f);
+	for (e = KH_OK + 1; e <= KH_NO_MEMORY; e++) {
+		snprintf(row, sizeof(row), "\n| %s | %d |", kh_error_name((enum kh_error)e),
+			 kh_error_exit((enum kh_error)e));
+		if (!strstr(doc, row))
+			fail_msg("the document has no row \"%s\"", row + 1);
+	}
+}
+
 static int by_hand(void)
 {
 	char path[PATH_MAX];
@@ -208,6 +227,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_helper_has_given_up_its_privileges, host_up, host_down),
 		cmocka_unit_test(the_filter_lets_nothing_out),
 		cmocka_unit_test(openssl_leaves_nothing_in_freed_memory),
+		cmocka_unit_test(the_errors_are_the_documented_ones),
 		cmocka_unit_test(started_by_hand_it_says_what_it_is),
 	};
 
