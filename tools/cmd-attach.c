@@ -49,10 +49,11 @@ static int take_device(struct attach *a)
 	bool exists;
 	int ret;
 
-	ret = kc_dm_exists(a->name, &exists, err);
-	if (ret)
-		return ret;
-	if (exists)
+	/*
+	 * Where device-mapper is out of reach nothing of this name is mapped: what is
+	 * wrong with the volume is told first, and map() says what is missing here.
+	 */
+	if (kc_dm_exists(a->name, &exists, NULL) == 0 && exists)
 		return kc_fail(err, KC_BUSY, "choose another name, or detach it",
 			       "a mapped device of this name exists already");
 	ret = kc_blk_open(a->r->device, &a->blk, err);

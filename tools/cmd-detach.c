@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* kcache detach: the mapped device goes, and with its last reference the key in the kernel. Asks no KMS. */
 #include <stdio.h>
+#include <string.h>
 
 #include "audit.h"
 #include "blk.h"
 #include "dm.h"
 #include "kcache.h"
+
+int check_name(struct kc_run *r)
+{
+	static const char dir[] = "/dev/mapper/";
+
+	if (!r->n_arg)
+		return 0;
+	/* what attach prints is taken as well */
+	if (strncmp(r->arg[0], dir, strlen(dir)) == 0)
+		r->arg[0] += strlen(dir);
+	return kc_dm_check_name(r->arg[0], &r->err);
+}
 
 static int in_use(struct kc_run *r, const struct kc_dm *d)
 {

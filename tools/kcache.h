@@ -190,6 +190,7 @@ int check_create(struct kc_run *r);
 int cmd_attach(struct kc_run *r);
 int check_attach(struct kc_run *r);
 int cmd_detach(struct kc_run *r);
+int check_name(struct kc_run *r);	/* NAME of a verb that takes it first */
 int cmd_status(struct kc_run *r);
 int cmd_list(struct kc_run *r);
 int cmd_dump(struct kc_run *r);

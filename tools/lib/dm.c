@@ -5,6 +5,7 @@
  * libdevmapper makes the nodes itself where there is none.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <libdevmapper.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "dm.h"
 #include "kmsg.h"
@@ -42,18 +44,31 @@ void kc_dm_debug(void)
 	debug = true;
 }
 
-static struct dm_task *new_task(int type, const char *name, struct kc_error *err)
+/* libdevmapper gives no task where it cannot reach the driver, and does not say why. */
+static int unreachable(struct kc_error *err)
 {
-	struct dm_task *t;
+	int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
 
+	if (fd >= 0) {
+		close(fd);
+		return kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
+	}
+	if (errno == EACCES || errno == EPERM || geteuid() != 0)
+		return kc_fail(err, KC_PERM, "run it as root", "not permitted to use device-mapper");
+	return kc_fail(err, KC_DEVICE, "as root: modprobe dm-mod", "no device-mapper in reach: %s", strerror(errno));
+}
+
+static int new_task(struct dm_task **t, int type, const char *name, struct kc_error *err)
+{
 	dm_log_with_errno_init(log_line);
-	t = dm_task_create(type);
-	if (t && (!name || dm_task_set_name(t, name)))
-		return t;
-	if (t)
-		dm_task_destroy(t);
-	kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
-	return NULL;
+	*t = dm_task_create(type);
+	if (!*t)
+		return unreachable(err);
+	if (!name || dm_task_set_name(*t, name))
+		return 0;
+	dm_task_destroy(*t);
+	*t = NULL;
+	return kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
 }
 
 /* 0, or an errno: ENXIO is "no such device" */
@@ -115,14 +130,15 @@ static bool volume_of(const char *dm_uuid, char volume[static KC_UUID_LEN + 1])
 /* One status or table query of @d's single target; fills @text. */
 static int query(struct kc_dm *d, int type, char *text, size_t size, struct kc_error *err)
 {
-	struct dm_task *t = new_task(type, d->name, err);
 	uint64_t start, length;
 	char *target, *params;
 	struct dm_info info;
-	int e;
+	struct dm_task *t;
+	int e, ret;
 
-	if (!t)
-		return KC_NOMEM;
+	ret = new_task(&t, type, d->name, err);
+	if (ret)
+		return ret;
 	e = run_task(t);
 	if (e || !dm_task_get_info(t, &info)) {
 		dm_task_destroy(t);
@@ -138,12 +154,13 @@ static int query(struct kc_dm *d, int type, char *text, size_t size, struct kc_e
 
 static int query_below(struct kc_dm *d, struct kc_error *err)
 {
-	struct dm_task *t = new_task(DM_DEVICE_DEPS, d->name, err);
 	struct dm_deps *deps;
-	int e;
+	struct dm_task *t;
+	int e, ret;
 
-	if (!t)
-		return KC_NOMEM;
+	ret = new_task(&t, DM_DEVICE_DEPS, d->name, err);
+	if (ret)
+		return ret;
 	e = run_task(t);
 	if (e) {
 		dm_task_destroy(t);
@@ -159,15 +176,16 @@ static int query_below(struct kc_dm *d, struct kc_error *err)
 /* Name, numbers and flags; *found is whether it exists, *ours whether its UUID is of our form. */
 static int query_info(const char *name, struct kc_dm *d, bool *found, bool *ours, struct kc_error *err)
 {
-	struct dm_task *t = new_task(DM_DEVICE_INFO, name, err);
 	struct dm_info info;
+	struct dm_task *t;
 	const char *uuid;
-	int e;
+	int e, ret;
 
 	*found = *ours = false;
 	memset(d, 0, sizeof(*d));
-	if (!t)
-		return KC_NOMEM;
+	ret = new_task(&t, DM_DEVICE_INFO, name, err);
+	if (ret)
+		return ret;
 	e = run_task(t);
 	if (e && e != ENXIO) {
 		dm_task_destroy(t);
@@ -230,12 +248,13 @@ int kc_dm_get(const char *name, struct kc_dm *d, bool *found, struct kc_error *e
 
 int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct kc_error *err)
 {
-	struct dm_task *t = new_task(DM_DEVICE_LIST, NULL, err);
 	struct dm_names *names;
-	int e, ret = 0;
+	struct dm_task *t;
+	int e, ret;
 
-	if (!t)
-		return KC_NOMEM;
+	ret = new_task(&t, DM_DEVICE_LIST, NULL, err);
+	if (ret)
+		return ret;
 	e = run_task(t);
 	if (e) {
 		dm_task_destroy(t);
@@ -335,9 +354,9 @@ int kc_dm_create(const char *name, const struct kc_layout *l, dev_t below, uint6
 		return kc_fail(err, KC_DEVICE, NULL, "it has no room behind its header");
 	table_text(table, sizeof(table), l, below, key_desc, o);
 	uuid_text(uuid, sizeof(uuid), l->uuid, name);
-	t = new_task(DM_DEVICE_CREATE, name, err);
-	if (!t)
-		return KC_NOMEM;
+	e = new_task(&t, DM_DEVICE_CREATE, name, err);
+	if (e)
+		return e;
 	if (!dm_task_set_uuid(t, uuid) || !dm_task_add_target(t, 0, sectors, "kcache", table) ||
 	    (o->read_only && !dm_task_set_ro(t)) ||
 	    !dm_task_set_cookie(t, &cookie, DM_UDEV_DISABLE_LIBRARY_FALLBACK)) {
@@ -358,12 +377,13 @@ int kc_dm_create(const char *name, const struct kc_layout *l, dev_t below, uint6
 
 int kc_dm_remove(const char *name, bool deferred, struct kc_error *err)
 {
-	struct dm_task *t = new_task(DM_DEVICE_REMOVE, name, err);
 	uint32_t cookie = 0;
-	int e;
+	struct dm_task *t;
+	int e, ret;
 
-	if (!t)
-		return KC_NOMEM;
+	ret = new_task(&t, DM_DEVICE_REMOVE, name, err);
+	if (ret)
+		return ret;
 	if ((deferred && !dm_task_deferred_remove(t)) || (!deferred && !dm_task_retry_remove(t)) ||
 	    !dm_task_set_cookie(t, &cookie, DM_UDEV_DISABLE_LIBRARY_FALLBACK)) {
 		dm_task_destroy(t);
