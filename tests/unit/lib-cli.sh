@@ -1,0 +1,40 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What tests of the built command on plain files start with. Sets $tools, $top,
+# $work (a folder of the test's own, gone at its end) and a configuration of its own.
+#
+# shellcheck source=../integration/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../integration/lib.sh"
+
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit
+top=$(cd ../.. && pwd)
+tools=${KC_TOOLS:-$top/build/tools}
+work=$(mktemp -d)
+on_exit rm -rf "$work"
+cat >"$work/kcache.conf" <<END
+helper = $tools/kcache-keyhelper
+state_dir = $work/state
+audit_file = $work/audit.jsonl
+timeout = 20
+END
+chmod 600 "$work/kcache.conf"
+export KCACHE_CONFIG=$work/kcache.conf
+mkdir -m 700 "$work/state"
+
+kcache() { "$tools/kcache" "$@"; }
+
+# file NAME SIZE: an empty file
+file() {
+	rm -f "$work/$1"
+	truncate -s "$2" "$work/$1"
+	echo "$work/$1"
+}
+# unchanged FILE HASH
+unchanged() { same "$(sha256sum <"$1")" "$2"; }
+# json FILE PYTHON: an expression over j
+json() {
+	/usr/bin/python3 -c 'import base64,json,sys
+j = json.load(open(sys.argv[1]))
+sys.exit(0 if eval("(" + sys.argv[2] + ")") else str(j))' "$1" "$2"
+}

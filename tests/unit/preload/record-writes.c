@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * LD_PRELOAD: records what a program writes to one file, in order, so that a
+ * test can rebuild the file as a power cut would have left it.
+ *
+ * RECORD_FILE is the file, RECORD_LOG the log: for each write a line
+ * "write OFFSET LENGTH" and the bytes; for each fsync() a line "sync". One
+ * process and thread writes at a time.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+static bool watched(int fd)
+{
+	const char *path = getenv("RECORD_FILE");
+	struct stat a, b;
+
+	return path && stat(path, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static void append(const void *p, size_t len)
+{
+	const char *path = getenv("RECORD_LOG");
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+
+	if (fd < 0 || REAL(write)(fd, p, len) != (ssize_t)len)
+		abort();
+	close(fd);
+}
+
+static void record(long long offset, const void *p, ssize_t len)
+{
+	char line[64];
+
+	if (len <= 0)
+		return;
+	append(line, (size_t)snprintf(line, sizeof(line), "write %lld %zd\n", offset, len));
+	append(p, (size_t)len);
+}
+
+ssize_t write(int fd, const void *p, size_t len)
+{
+	bool w = watched(fd);
+	long long offset = w ? (long long)lseek(fd, 0, SEEK_CUR) : 0;
+	ssize_t n = REAL(write)(fd, p, len);
+
+	if (w)
+		record(offset, p, n);
+	return n;
+}
+
+ssize_t pwrite(int fd, const void *p, size_t len, off_t offset)
+{
+	ssize_t n = REAL(pwrite)(fd, p, len, offset);
+
+	if (watched(fd))
+		record(offset, p, n);
+	return n;
+}
+
+ssize_t pwrite64(int fd, const void *p, size_t len, off64_t offset)
+{
+	return pwrite(fd, p, len, offset);
+}
+
+/* What is not taken apart here must not pass unseen. */
+ssize_t writev(int fd, const struct iovec *v, int n)
+{
+	if (watched(fd))
+		abort();
+	return REAL(writev)(fd, v, n);
+}
+
+ssize_t pwritev(int fd, const struct iovec *v, int n, off_t offset)
+{
+	if (watched(fd))
+		abort();
+	return REAL(pwritev)(fd, v, n, offset);
+}
+
+int ftruncate(int fd, off_t len)
+{
+	if (watched(fd))
+		abort();
+	return REAL(ftruncate)(fd, len);
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	if (watched(fd))
+		abort();
+	return REAL(fallocate)(fd, mode, offset, len);
+}
+
+static void synced(int fd)
+{
+	if (watched(fd))
+		append("sync\n", 5);
+}
+
+int fsync(int fd)
+{
+	synced(fd);
+	return REAL(fsync)(fd);
+}
+
+int fdatasync(int fd)
+{
+	synced(fd);
+	return REAL(fdatasync)(fd);
+}
