@@ -191,6 +191,27 @@ static void use_fake(struct host *h, const char *mode)
 	snprintf(h->state, sizeof(h->state), "/%s", mode);
 }
 
+/* What the helper shares with us holds nothing, whoever wrote to it. */
+static void the_mapping_is_clear(void)
+{
+	static const uint8_t zeros[KC_DEK_SIZE];
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long at;
+	char line[512];
+	int found = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (!strstr(line, "secretmem") && !strstr(line, "kcache-secret"))
+			continue;
+		assert_int_equal(sscanf(line, "%lx-", &at), 1);
+		assert_memory_equal((const void *)at, zeros, KC_DEK_SIZE);
+		found++;
+	}
+	fclose(f);
+	assert_int_equal(found, 1);
+}
+
 /* Decrypt by a fake: its exit code, and nothing in the mapping but what a good answer left. */
 static int decrypt(struct host *h, struct kc_error *err)
 {
@@ -208,6 +229,7 @@ static int decrypt(struct host *h, struct kc_error *err)
 	if (r) {
 		assert_null(dek);
 		assert_int_equal(err->code, r);
+		the_mapping_is_clear();
 	} else {
 		assert_memory_equal(dek, good_dek, KC_DEK_SIZE);
 		kc_kms_wipe(kms);
