@@ -70,6 +70,32 @@ static kcache_key_reader find_reader(const char *name, struct key_type **type)
 	return NULL;
 }
 
+/*
+ * request_key() passes over an expired key and says that there is none. The
+ * difference is what an administrator needs to know, so ask the keyrings.
+ */
+static int why_no_key(struct key_type *kt, const char *desc)
+{
+	const struct cred *cred = current_cred();
+	struct key *rings[] = {
+		cred->thread_keyring, cred->process_keyring, cred->session_keyring,
+	};
+	unsigned int i;
+	key_ref_t ref;
+
+	for (i = 0; i < ARRAY_SIZE(rings); i++) {
+		if (!rings[i])
+			continue;
+		ref = keyring_search(make_key_ref(rings[i], true), kt, desc,
+				     true);
+		if (!IS_ERR(ref))
+			key_ref_put(ref);
+		else if (PTR_ERR(ref) == -EKEYEXPIRED)
+			return -EKEYEXPIRED;
+	}
+	return -ENOKEY;
+}
+
 /**
  * kcache_keyring_fetch() - copy a key out of the caller's keyrings
  * @type: type of the key, as kcache_parse_key() gave it
@@ -96,7 +122,8 @@ int kcache_keyring_fetch(const char *type, const char *desc,
 		return -EOPNOTSUPP;
 	key = request_key(kt, desc, NULL);
 	if (IS_ERR(key))
-		return PTR_ERR(key);
+		return PTR_ERR(key) == -ENOKEY ? why_no_key(kt, desc) :
+						 PTR_ERR(key);
 
 	down_read(&key->sem);
 	/* It may have been revoked, or have expired, since it was found. */
