@@ -20,7 +20,6 @@
 #include "kms-proc.h"
 #include "kms-wire.h"
 #include "stop.h"
-#include "stop.h"
 
 /* How long a helper that was told to finish, or that was killed, may take, milliseconds. */
 #define GRACE_MS 1000
