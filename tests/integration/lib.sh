@@ -77,6 +77,16 @@ same() {
 	[ "$1" = "$2" ] || { printf '%s\n' "this: $1" "not:  $2"; return 1; }
 }
 
+# matches TEXT REGEX
+matches() { [[ $1 =~ $2 ]] || { printf '%s\n' "this: $1" "not:  $2"; return 1; }; }
+
+# has_line TEXT LINE: 0 if a line of the text is that
+has_line() {
+	case $'\n'$1$'\n' in *$'\n'"$2"$'\n'*) return 0 ;; esac
+	echo "no line: $2"
+	return 1
+}
+
 # --- the kernel's log -------------------------------------------------------
 
 # from here on; dmesg_has looks at nothing older
@@ -89,7 +99,7 @@ expect_kernel() { echo "<5>kcache-vm: expect $1" >/dev/kmsg; }
 
 # --- devices ----------------------------------------------------------------
 
-# disk N: the Nth empty scratch disk of the VM (256 MiB unless "# vm:" says else)
+# disk N: the Nth empty scratch disk of the VM (512 MiB unless "# vm:" says else)
 disk() {
 	# shellcheck disable=SC2086 # one word a disk
 	set -- "$1" $SCRATCH
