@@ -417,6 +417,26 @@ static void tokens_of_different_generations_are_refused(void **state)
 	free(token);
 }
 
+/* Tokens are tried in the order of their numbers, wherever they stand in the JSON. */
+static void tokens_come_in_the_order_of_their_numbers(void **state)
+{
+	char *token = luks2_json(pristine, "/tokens/0");
+	struct kc_error err = { 0 };
+	struct kc_header h;
+
+	assert_int_equal(luks2_edit_json(*state, "/tokens/12", token), 0);
+	assert_int_equal(luks2_edit_json(*state, "/tokens/0", NULL), 0);
+	assert_int_equal(luks2_edit_json(*state, "/tokens/7", token), 0);
+	assert_int_equal(luks2_edit_json(*state, "/tokens/0", token), 0);
+	assert_int_equal(load(*state, &h, &err), 0);
+	assert_int_equal(h.n_tokens, 3);
+	assert_int_equal(h.tokens[0].slot, 0);
+	assert_int_equal(h.tokens[1].slot, 7);
+	assert_int_equal(h.tokens[2].slot, 12);
+	kc_header_free(&h);
+	free(token);
+}
+
 static void an_operation_of_a_newer_kcache_is_busy(void **state)
 {
 	assert_int_equal(luks2_edit_json(*state, "/tokens/1", "{\"type\":\"kcache-op\",\"keyslots\":[]}"), 0);
@@ -658,6 +678,7 @@ int main(void)
 		EDITS(another_uuid_is_refused),
 		EDITS(another_subsystem_with_our_token_is_refused),
 		EDITS(tokens_of_different_generations_are_refused),
+		EDITS(tokens_come_in_the_order_of_their_numbers),
 		EDITS(an_operation_of_a_newer_kcache_is_busy),
 		cmocka_unit_test(what_is_not_ours_is_the_wrong_device),
 		EDITS(an_unfinished_create_is_told_and_completed),
