@@ -23,8 +23,11 @@
 #include "kdf.h"
 #include "strict.h"
 
-/* Two copies of LUKS2's largest metadata area, 4 MiB (LUKS2 specification, 2.1). */
-#define COPY_MAX (8U << 20)
+/*
+ * Two copies of the metadata area, 128 KiB each as create makes them. A header with
+ * larger ones is not of our making; libcryptsetup does not load it from so little.
+ */
+#define COPY_MAX (256U << 10)
 
 #define NEXT_BACKUP "restore the header from a backup of it"
 
