@@ -30,7 +30,12 @@ tools: ## build the command, its key helper and the LUKS2 token plugin
 
 # the module for the VM's kernel, whatever this machine runs
 vm-build: tools
+	$(Q)$(MAKE) $(S) -C tests/unit $(CURDIR)/build/unit/luks2-edit
 	$(Q)$(MAKE) modules KDIR=$(or $(VMKDIR),$(error no cloud kernel headers: apt-get install linux-headers-cloud-amd64))
+
+demo: packages-vm ## a volume's life in a VM, with every command shown
+	$(Q)$(MAKE) vm-build
+	$(Q)tests/qemu/vm --scratch 1:64M --time 240 tests/demo.sh
 
 # Debian packages for a purpose of tests/packages; asks apt for missing ones only
 packages-%:
@@ -71,4 +76,4 @@ help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 		while IFS='|' read -r t h; do printf '  %-14s %s\n' "$$t" "$$h"; done
 
-.PHONY: all modules tools vm-build check lint unit-test vm-test install dkms-install clean help
+.PHONY: all modules tools vm-build demo check lint unit-test vm-test install dkms-install clean help
