@@ -57,7 +57,7 @@ vm-test: packages-vm ## run tests/integration in VMs; T=NAME for one, T='NAME*' 
 	$(Q)tests/qemu/run.sh $(if $(filter-out 0,$(V)),-v) $(if $(filter-out *,$(T)),'$(T)')
 
 install: all ## install module and tools (DESTDIR, PREFIX)
-	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODULE) modules_install \
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODULE) modules_install CONFIG_MODULE_SIG_ALL= \
 		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR) DEPMOD=true)
 	$(Q)$(MAKE) $(S) -C tools O=$(CURDIR)/build/tools install
 
