@@ -30,7 +30,7 @@ tools: ## build the command, its key helper and the LUKS2 token plugin
 
 # the module for the VM's kernel, whatever this machine runs
 vm-build: tools
-	$(Q)$(MAKE) $(S) -C tests/unit $(CURDIR)/build/unit/luks2-edit
+	$(Q)$(MAKE) $(S) -C tests/unit $(CURDIR)/build/unit/luks2-edit $(CURDIR)/build/unit/record-writes.so
 	$(Q)$(MAKE) modules KDIR=$(or $(VMKDIR),$(error no cloud kernel headers: apt-get install linux-headers-cloud-amd64))
 
 demo: packages-vm ## a volume's life in a VM, with every command shown

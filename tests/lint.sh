@@ -119,6 +119,9 @@ scripts_here() {
 files_shellcheck() { scripts_here; echo .shellcheckrc; }
 lint_shellcheck() { scripts_here | xargs shellcheck; }
 
+files_man() { files 'Documentation/*.[1-9]'; }
+lint_man() { files_man | xargs mandoc -T lint -W warning; }
+
 # Names of package hosts and paths of the machine it was written on: taken from
 # the machine when this runs, so that none stands here.
 files_names() { files; }
@@ -164,7 +167,7 @@ item() {
 	fi
 }
 
-all=(clang-tidy sparse cppcheck tools-werror checkpatch kernel-doc shellcheck names leftovers)
+all=(clang-tidy sparse cppcheck tools-werror checkpatch kernel-doc shellcheck man names leftovers)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for name; do
 	declare -F "lint_$name" >/dev/null || { echo "lint: no item $name, only: ${all[*]}" >&2; exit 2; }

@@ -12,6 +12,8 @@ followed. On each of them:
 
   * dump says clearly what it is: exit 0 (complete, or unfinished) or 4 (nothing
     there) or 8 (does not hold); complete only if create had written its token
+  * attach says in one line, with exit code 4 or 8, that it is no volume; only of a
+    complete one it may complain that this machine cannot map it, or map it
   * create, without --force, either completes (exit 0) or refuses a device that
     is not blank (exit 5); what is complete is never made anew
 
@@ -59,6 +61,18 @@ def image(writes, name):
         return path, hashlib.sha256(f.read()).digest()
 
 
+def attach(path, state):
+    code, _, err = run("attach", path, "power-cut-test")
+    if code == 0:
+        run("detach", "power-cut-test")
+    gets_to_kernel = code == 0 or "device-mapper" in err or "loop device" in err
+    if gets_to_kernel != (state == "complete"):
+        return f"dump says {state}, attach: exit {code}: {err}"
+    if not gets_to_kernel and (code not in (4, 8) or "\n" in err):
+        return f"attach of what is {state}: exit {code}: {err}"
+    return None
+
+
 def judge(writes, complete):
     """None, or what is wrong with this state. complete: True, False, or None where both are right."""
     path, digest = image(writes, "cut.img")
@@ -76,6 +90,9 @@ def judge(writes, complete):
         return "a volume before its token was written"
     if complete and state != "complete":
         return f"written to the end, but dump says {state}: {err}"
+    wrong = attach(path, state)
+    if wrong:
+        return wrong
     code, out, err = run("create", path)
     seen[state, code] = seen.get((state, code), 0) + 1
     if state == "complete":
@@ -102,13 +119,15 @@ def states(entries):
             continue
         n = len(written)
         yield f"after {n} of {total} writes", list(written), None
-        half = len(e[1]) // 2 // 512 * 512
+        # wiping is one long run of large, equal writes: their prefixes are enough
+        wipes = len(e[1]) >= 1 << 19
+        half = 0 if wipes else len(e[1]) // 2 // 512 * 512
         if half:
             yield f"in the middle of write {n + 1}", written + [(e[0], e[1][:half])], None
         written.append(e)
-        unflushed.append(n)
-        # wiping is one long run of equal writes: three back is enough
-        for lost in unflushed[-4:-1]:
+        if not wipes:
+            unflushed.append(n)
+        for lost in unflushed[:-1]:
             yield f"write {lost + 1} lost before {n + 1}", written[:lost] + written[lost + 1:], None
     yield "after all writes", written, True
 

@@ -50,6 +50,19 @@ for v in create attach detach status list dump; do
 		check "and says so" said "kcache $v does not take $o"
 	done
 done
+# the man page and the completion have what the tables have
+for o in $(printf '%s\n' "$every" "$global" "$(kcache key create --help | grep -o -e '--[a-z-]*')" | sort -u); do
+	check "kcache(8) explains $o" grep -q -e "^\.It Fl .*${o#-}\b" "$top/Documentation/kcache.8"
+done
+while read -r v; do
+	check "kcache(8) explains $v" grep -q "^\.It Cm.*$v\b" "$top/Documentation/kcache.8"
+done < <(kcache --help | sed -n '/^Verbs/,/^$/s/^  \([a-z]\+\( [a-z]\+\)\?\) .*/\1/p')
+# shellcheck source=../../tools/completion/kcache
+. "$top/tools/completion/kcache"
+check "completion knows the verbs" same "$(_kcache_verbs | paste -sd' ')" "attach create detach dump key list status"
+check "completion knows the verbs of key" same "$(_kcache_group key | paste -sd' ')" "create list describe enable disable"
+check "completion knows a verb's options" grep -qx -e --lazy <<<"$(_kcache_options detach)"
+check "and those of a verb of two words" grep -qx -e --alias <<<"$(_kcache_options key create)"
 check "a full standard output is not success" bash -c '! "$0" --version >/dev/full' "$tools/kcache"
 
 # --- create -----------------------------------------------------------------
@@ -194,19 +207,15 @@ check "the key is enabled again" expect_exit 0 kcache key enable "$key"
 check "and makes a volume" expect_exit 0 kcache -q create "$(file enabled 20M)" --key "$key"
 
 # --- a power cut ------------------------------------------------------------
-if ${CC:-cc} -shared -fPIC -D_GNU_SOURCE -Wall -Werror -o "$work/record.so" preload/record-writes.c -ldl; then
-	f=$(file recorded 20M)
-	check "the writes of a create are recorded" env RECORD_FILE="$f" RECORD_LOG="$work/writes" \
-		LD_PRELOAD="$work/record.so" ASAN_OPTIONS=verify_asan_link_order=0 "$tools/kcache" -q create "$f"
-	./power-cut.py "$tools/kcache" "$KCACHE_CONFIG" "$work/writes" 20971520 "$work" >"$work/cuts"
-	while read -r line; do
-		case $line in
-		'ok - '*) pass "${line#ok - }" ;;
-		'not ok - '*) fail "${line#not ok - }" ;;
-		*) echo "$line" ;;
-		esac
-	done <"$work/cuts"
-	check "the power cuts were all tried" grep -q '^# .* states' "$work/cuts"
-else
-	fail "preload/record-writes.c compiles"
-fi
+f=$(file recorded 20M)
+check "the writes of a create are recorded" env RECORD_FILE="$f" RECORD_LOG="$work/writes" \
+	LD_PRELOAD="$tools/../unit/record-writes.so" ASAN_OPTIONS=verify_asan_link_order=0 "$tools/kcache" -q create "$f"
+./power-cut.py "$tools/kcache" "$KCACHE_CONFIG" "$work/writes" 20971520 "$work" >"$work/cuts"
+while read -r line; do
+	case $line in
+	'ok - '*) pass "${line#ok - }" ;;
+	'not ok - '*) fail "${line#not ok - }" ;;
+	*) echo "$line" ;;
+	esac
+done <"$work/cuts"
+check "the power cuts were all tried" grep -q '^# .* states' "$work/cuts"

@@ -3,9 +3,12 @@
  * LD_PRELOAD: records what a program writes to one file, in order, so that a
  * test can rebuild the file as a power cut would have left it.
  *
- * RECORD_FILE is the file, RECORD_LOG the log: for each write a line
+ * RECORD_FILE is the file or device, RECORD_LOG the log: for each write a line
  * "write OFFSET LENGTH" and the bytes; for each fsync() a line "sync". One
  * process and thread writes at a time.
+ *
+ * RECORD_PAUSE=N instead: says "paused after write N" on stderr once N writes are
+ * done, and waits there for whoever cuts the power.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -24,14 +27,21 @@ static bool watched(int fd)
 	const char *path = getenv("RECORD_FILE");
 	struct stat a, b;
 
-	return path && stat(path, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	if (!path || stat(path, &a) || fstat(fd, &b))
+		return false;
+	if (S_ISBLK(a.st_mode))
+		return S_ISBLK(b.st_mode) && a.st_rdev == b.st_rdev;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 static void append(const void *p, size_t len)
 {
 	const char *path = getenv("RECORD_LOG");
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+	int fd;
 
+	if (getenv("RECORD_PAUSE"))
+		return;
+	fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
 	if (fd < 0 || REAL(write)(fd, p, len) != (ssize_t)len)
 		abort();
 	close(fd);
@@ -39,10 +49,17 @@ static void append(const void *p, size_t len)
 
 static void record(long long offset, const void *p, ssize_t len)
 {
+	const char *pause_at = getenv("RECORD_PAUSE");
+	static int done;
 	char line[64];
 
 	if (len <= 0)
 		return;
+	if (pause_at && ++done == atoi(pause_at)) {
+		fprintf(stderr, "paused after write %d\n", done);
+		for (;;)
+			pause();
+	}
 	append(line, (size_t)snprintf(line, sizeof(line), "write %lld %zd\n", offset, len));
 	append(p, (size_t)len);
 }
