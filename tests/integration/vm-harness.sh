@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The VM itself: what the other tests stand on.
+# The VM itself: what the other tests stand on. In a boot of its own, before anybody
+# has written to its disks.
+# vm: --smp 2
 . "$(dirname "$0")/lib.sh"
 
 check "it runs as root" same "$(id -u)" 0
