@@ -254,7 +254,11 @@ out:
 /* Wait until the socket is ready for @events. 0, or what kind of failure it was. */
 static int ready(struct kc_proc *p, short events, struct kc_error *err)
 {
-	struct pollfd pfd = { .fd = p->sock, .events = events };
+	/* the second: a signal between the check and poll() */
+	struct pollfd pfd[] = {
+		{ .fd = p->sock, .events = events },
+		{ .fd = kc_stop_fd(), .events = POLLIN },
+	};
 	struct kc_error unheard = { 0 };
 	int64_t left;
 	int r;
@@ -268,8 +272,8 @@ static int ready(struct kc_proc *p, short events, struct kc_error *err)
 		left = p->deadline - kc_wire_now();
 		if (left <= 0)
 			return late(p, err);
-		r = poll(&pfd, 1, left > INT_MAX ? INT_MAX : (int)left);
-	} while (r < 0 && errno == EINTR);
+		r = poll(pfd, 2, left > INT_MAX ? INT_MAX : (int)left);
+	} while ((r < 0 && errno == EINTR) || (r > 0 && !pfd[0].revents));
 	return r > 0 ? 0 : late(p, err);
 }
 
