@@ -76,13 +76,41 @@ run() { # COMMAND... -- TEST...
 	report "$out" "$code" "$@"
 }
 
-group=()
+# Tests that ask for nothing special share a boot; where there are CPUs and tests
+# for it, two boots at once, about equally long by the tests' sizes.
+lane0=() lane1=()
+sum0=0 sum1=0
 for test in "${tests[@]}"; do
-	head -n 10 "$test" | grep -q '^# vm:' || case $test in *.host.sh) ;; *) group+=("$test") ;; esac
-done
-if [ ${#group[@]} -gt 0 ]; then
-	run "$here/vm" --time $((60 + 120 * ${#group[@]})) tests/qemu/group \
-		"${group[@]/#"$top/"/./}" -- "${group[@]}"
+	! head -n 10 "$test" | grep -q '^# vm:' && [[ $test != *.host.sh ]] && echo "$(wc -c <"$test") $test"
+done | sort -rn >"$out"
+while read -r size test; do
+	if [ "$(nproc)" -lt 2 ] || [ "$sum0" -le "$sum1" ]; then
+		lane0+=("$test")
+		sum0=$((sum0 + size))
+	else
+		lane1+=("$test")
+		sum1=$((sum1 + size))
+	fi
+done <"$out"
+
+boot_group() { # TEST...
+	"$here/vm" --time $((60 + 120 * $#)) tests/qemu/group "${@/#"$top/"/./}"
+}
+if [ ${#lane1[@]} -gt 0 ]; then
+	out1=$(mktemp)
+	trap '[ -z "$second" ] || kill "$second" 2>/dev/null; rm -f "$out" "$out1"' EXIT
+	trap 'exit 130' INT TERM
+	# the image is made once, not by both
+	"$here/image.sh" "$("$top/tests/kdir.sh" --vm)" >/dev/null || exit 1
+	boot_group "${lane1[@]}" >"$out1" 2>&1 </dev/null &
+	second=$!
+fi
+[ ${#lane0[@]} -eq 0 ] || run boot_group "${lane0[@]}" -- "${lane0[@]}"
+if [ ${#lane1[@]} -gt 0 ]; then
+	code=0
+	wait "$second" || code=$?
+	second=
+	report "$out1" "$code" "${lane1[@]}"
 fi
 for test in "${tests[@]}"; do
 	if [[ $test = *.host.sh ]]; then
