@@ -209,7 +209,7 @@ check "and makes a volume" expect_exit 0 kcache -q create "$(file enabled 20M)" 
 # --- a power cut ------------------------------------------------------------
 f=$(file recorded 20M)
 check "the writes of a create are recorded" env RECORD_FILE="$f" RECORD_LOG="$work/writes" \
-	LD_PRELOAD="$tools/../unit/record-writes.so" ASAN_OPTIONS=verify_asan_link_order=0 "$tools/kcache" -q create "$f"
+	LD_PRELOAD="$tools/../unit/record-writes.so" ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 "$tools/kcache" -q create "$f"
 ./power-cut.py "$tools/kcache" "$KCACHE_CONFIG" "$work/writes" 20971520 "$work" >"$work/cuts"
 while read -r line; do
 	case $line in
