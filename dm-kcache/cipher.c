@@ -26,7 +26,7 @@ MODULE_SOFTDEP("pre: aesni_intel");
 /* Requests of an asynchronous driver that are never lacking. */
 #define KCACHE_MIN_REQUESTS 4
 
-/* The generic construction, block by block: several times slower. */
+/* The generic construction, block by block, which is several times slower. */
 static bool is_slow(struct crypto_skcipher *tfm)
 {
 	return !strncmp(crypto_skcipher_driver_name(tfm), "xts(ecb(", 8);
@@ -198,4 +198,16 @@ out:
 const char *kcache_cipher_driver(const struct kcache_cipher *cipher)
 {
 	return crypto_skcipher_driver_name(cipher->tfm);
+}
+
+/**
+ * kcache_cipher_slow() - is it a driver to warn of?
+ * @cipher: the cipher
+ *
+ * Context: Any.
+ * Return: true if AES runs block by block.
+ */
+bool kcache_cipher_slow(const struct kcache_cipher *cipher)
+{
+	return is_slow(cipher->tfm);
 }

@@ -6,23 +6,38 @@
  *
  * kcache_end_read() runs wherever the device completes: in a task, perhaps
  * under a lock and polling; in softirq; in a hard interrupt. It never sleeps.
- * Where the cipher cannot be called, the bio goes to kcache_read_wq and comes
- * through .end_io a second time. Those workers only compute: they wait for
- * nothing, so that one queue does for all targets, stacked ones too.
+ * Where the cipher cannot be called, or the bio is large, it goes elsewhere and
+ * comes through .end_io a second time. After bio_endio() nothing of the bio or
+ * the target may be touched.
  */
 #include "dm-kcache.h"
+#include "trace.h"
 
-static struct workqueue_struct *kcache_read_wq;
+/**
+ * kcache_finish_read() - end a read that was decrypted elsewhere
+ * @io: our data of the bio
+ * @bio: the bio
+ * @r: what came of it
+ * @worker: where we are makes no difference here
+ *
+ * Context: Any.
+ */
+void kcache_finish_read(struct kcache_io *io, struct bio *bio, int r,
+			bool worker)
+{
+	if (unlikely(r == -ENOKEY) && kcache_park_end(io, bio))
+		return;
+	bio->bi_status = kcache_account(io, bio, r);
+	io->state = KCACHE_IO_DONE;
+	bio_endio(bio);
+}
 
 static void read_work(struct work_struct *work)
 {
 	struct kcache_io *io = container_of(work, struct kcache_io, work);
 	struct bio *bio = kcache_io_bio(io);
 
-	bio->bi_status = kcache_crypt(io, bio, true);
-	io->state = KCACHE_IO_DONE;
-	/* frees the bio, and with it io; the target may be gone next */
-	bio_endio(bio);
+	kcache_finish_read(io, bio, kcache_crypt(io, bio, true), true);
 }
 
 /**
@@ -31,15 +46,13 @@ static void read_work(struct work_struct *work)
  * @bio: remapped already
  *
  * Context: Process context, or wherever bios are submitted. Never sleeps.
- * Return: DM_MAPIO_REMAPPED, or DM_MAPIO_KILL without a key: there is no use in
- *	asking a device for what cannot be decrypted.
+ * Return: DM_MAPIO_REMAPPED. Without a key, what kcache_park_map() says: there
+ *	is no use in asking a device for what cannot be decrypted.
  */
 int kcache_map_read(struct kcache_io *io, struct bio *bio)
 {
-	if (unlikely(!kcache_key_valid(io->kc->key))) {
-		this_cpu_inc(io->kc->stats->errors);
-		return DM_MAPIO_KILL;
-	}
+	if (unlikely(!kcache_key_valid(io->kc->key)))
+		return kcache_park_map(io, bio);
 	io->state = KCACHE_IO_READ;
 	return DM_MAPIO_REMAPPED;
 }
@@ -51,46 +64,31 @@ int kcache_map_read(struct kcache_io *io, struct bio *bio)
  * @error: the device's verdict; receives ours
  *
  * Context: Any, hard interrupts included. Never sleeps.
- * Return: DM_ENDIO_DONE, or DM_ENDIO_INCOMPLETE if a worker has it.
+ * Return: DM_ENDIO_DONE, or DM_ENDIO_INCOMPLETE if the bio has gone elsewhere.
  */
 int kcache_end_read(struct kcache_io *io, struct bio *bio, blk_status_t *error)
 {
+	int r;
+
 	if (unlikely(*error))
 		return DM_ENDIO_DONE;
 
-	if (kcache_can_crypt_here(io->kc->key, io->iter.bi_size)) {
-		*error = kcache_crypt(io, bio, false);
+	if (kcache_fan_wanted(io) &&
+	    kcache_fan_out(io, bio, kcache_finish_read))
+		return DM_ENDIO_INCOMPLETE;
+
+	if (likely(kcache_can_crypt_here(io->kc->key, io->iter.bi_size))) {
+		this_cpu_inc(io->kc->stats->inline_ios);
+		r = kcache_crypt(io, bio, false);
+		if (unlikely(r == -ENOKEY) && kcache_park_end(io, bio))
+			return DM_ENDIO_INCOMPLETE;
+		*error = kcache_account(io, bio, r);
 		return DM_ENDIO_DONE;
 	}
-	INIT_WORK(&io->work, read_work);
-	queue_work(kcache_read_wq, &io->work);
+	this_cpu_inc(io->kc->stats->deferred_ios);
+	if (io->kc->key->async || io->iter.bi_size > KCACHE_SOFTIRQ_BYTES)
+		kcache_defer_alone(io, read_work);
+	else
+		kcache_defer_batch(io);
 	return DM_ENDIO_INCOMPLETE;
-}
-
-/**
- * kcache_read_init() - start the workers
- *
- * Context: Module load.
- * Return: 0 or -ENOMEM.
- */
-int __init kcache_read_init(void)
-{
-	/*
-	 * MEM_RECLAIM: swap may lie on one of our devices. Bound to the CPU that
-	 * completed the read, whose caches have the data, but allowed to be
-	 * preempted like any computation.
-	 */
-	kcache_read_wq = alloc_workqueue("kcache_read", WQ_MEM_RECLAIM |
-					 WQ_HIGHPRI | WQ_CPU_INTENSIVE, 0);
-	return kcache_read_wq ? 0 : -ENOMEM;
-}
-
-/**
- * kcache_read_exit() - stop the workers
- *
- * Context: Module unload, or a load that failed. All targets are gone.
- */
-void kcache_read_exit(void)
-{
-	destroy_workqueue(kcache_read_wq);
 }

@@ -94,6 +94,21 @@ static bool parse_u64(const char *arg, u64 *value)
 	return true;
 }
 
+/**
+ * kcache_parse_seconds() - parse a lease
+ * @arg: a number of seconds, 1 or more
+ * @seconds: receives it
+ *
+ * Context: Any.
+ * Return: 0 or -EINVAL.
+ */
+int kcache_parse_seconds(const char *arg, unsigned int *seconds)
+{
+	if (kstrtouint(arg, 10, seconds) || !*seconds)
+		return -EINVAL;
+	return 0;
+}
+
 static int parse_option(struct kcache_params *p, const char *opt, char **error)
 {
 	unsigned int i;
@@ -112,6 +127,21 @@ static int parse_option(struct kcache_params *p, const char *opt, char **error)
 			return 0;
 		*error = "Invalid sector_size: want 512, 1024, 2048 or 4096";
 		return -EINVAL;
+	}
+	if (!strncasecmp(opt, "lease:", 6)) {
+		if (!kcache_parse_seconds(opt + 6, &p->lease))
+			return 0;
+		*error = "Invalid lease: want a number of seconds, 1 or more";
+		return -EINVAL;
+	}
+	if (!strncasecmp(opt, "on_expiry:", 10)) {
+		if (!strcasecmp(opt + 10, "fail"))
+			p->on_expiry = KCACHE_EXPIRY_FAIL;
+		else if (!strcasecmp(opt + 10, "freeze"))
+			p->on_expiry = KCACHE_EXPIRY_FREEZE;
+		else
+			*error = "Invalid on_expiry: want fail or freeze";
+		return p->on_expiry == KCACHE_EXPIRY_UNSET ? -EINVAL : 0;
 	}
 	if (!strncasecmp(opt, "integrity", 9)) {
 		*error = "Integrity options are not supported: AES-XTS has no tags";
@@ -191,6 +221,11 @@ int kcache_parse_table(struct kcache_params *p, sector_t begin, sector_t len,
 		r = parse_option(p, argv[6 + i], error);
 		if (r)
 			return r;
+	}
+
+	if (p->on_expiry != KCACHE_EXPIRY_UNSET && !p->lease) {
+		*error = "on_expiry is of no use without lease";
+		return -EINVAL;
 	}
 
 	/*

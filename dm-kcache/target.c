@@ -26,9 +26,12 @@ static void kcache_dtr(struct dm_target *ti)
 {
 	struct kcache_target *kc = ti->private;
 
-	/* half built is fine: each of these knows NULL */
-	kcache_bounce_destroy(kc->bounce);
-	kcache_key_put(kc->key);
+	/*
+	 * Half built is fine: each of these knows NULL. The key first, which may
+	 * still be set, and starts what waits for it in workers of the reserve.
+	 */
+	kcache_key_put(kc);
+	kcache_reserve_destroy(kc->reserve);
 	free_percpu(kc->stats);
 	if (kc->dev)
 		dm_put_device(ti, kc->dev);
@@ -62,6 +65,9 @@ static int kcache_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	kc->iv_offset = p.iv_offset;
 	kc->sector_size = p.sector_size;
 	kc->flags = p.flags;
+	kc->lease = p.lease;
+	kc->on_expiry = p.on_expiry;
+	kcache_park_init(kc);
 	if (test_bit(KCACHE_IV_LARGE_SECTORS, &p.flags))
 		kc->iv_shift = ilog2(p.sector_size) - SECTOR_SHIFT;
 
@@ -79,19 +85,16 @@ static int kcache_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	r = -ENOMEM;
 	kc->cipher_name = kstrdup(p.cipher, GFP_KERNEL);
 	kc->stats = alloc_percpu(struct kcache_stats);
-	kc->bounce = kcache_bounce_create(dm_device_name(md));
-	if (!kc->cipher_name || !kc->stats || !kc->bounce) {
+	kc->reserve = kcache_reserve_create(dm_device_name(md));
+	if (!kc->cipher_name || !kc->stats || !kc->reserve) {
 		ti->error = "Out of memory";
 		goto bad;
 	}
 
 	/* last, so that a line with another mistake leaves no key behind */
-	kc->key = kcache_key_get(md, p.key_type, p.key_desc, &ti->error);
-	if (IS_ERR(kc->key)) {
-		r = PTR_ERR(kc->key);
-		kc->key = NULL;
+	r = kcache_key_get(kc, p.key_type, p.key_desc, &ti->error);
+	if (r)
 		goto bad;
-	}
 
 	ti->num_flush_bios = 1;
 	ti->num_discard_bios = test_bit(KCACHE_ALLOW_DISCARDS, &p.flags);
@@ -157,7 +160,7 @@ static int kcache_end_io(struct dm_target *ti, struct bio *bio,
 	case KCACHE_IO_READ:
 		return kcache_end_read(io, bio, error);
 	case KCACHE_IO_WRITE:
-		kcache_bounce_free(io->kc->bounce, &io->segs);
+		kcache_bounce_free(io->kc->reserve, &io->segs);
 		break;
 	case KCACHE_IO_PASS:
 	case KCACHE_IO_DONE:
@@ -166,59 +169,99 @@ static int kcache_end_io(struct dm_target *ti, struct bio *bio,
 	return DM_ENDIO_DONE;
 }
 
+static void kcache_presuspend(struct dm_target *ti)
+{
+	kcache_park_suspend(ti->private);
+}
+
+static void kcache_presuspend_undo(struct dm_target *ti)
+{
+	kcache_park_resume(ti->private);
+}
+
 static int kcache_preresume(struct dm_target *ti)
 {
 	struct kcache_target *kc = ti->private;
 
 	if (!kcache_key_valid(kc->key)) {
-		DMERR("%s: resume refused: the key is wiped, \"key set\" comes first",
-		      dm_device_name(kc->key->md));
+		DMERR("%s: resume refused: the key is %s, \"key set\" comes first",
+		      dm_device_name(kc->key->md),
+		      kcache_key_state_name(READ_ONCE(kc->key->state)));
 		return -EAGAIN;
 	}
 	return 0;
+}
+
+static void kcache_resume(struct dm_target *ti)
+{
+	kcache_key_cap(ti->private);
+	kcache_park_resume(ti->private);
+}
+
+static int message_key_set(struct kcache_target *kc, char *arg)
+{
+	const char *type, *desc;
+	char *error;
+	int r;
+
+	r = kcache_parse_key(arg, &type, &desc, &error);
+	if (r) {
+		DMERR("%s: key set: %s", dm_device_name(kc->key->md), error);
+		return r;
+	}
+	r = kcache_key_set(kc, type, desc);
+	if (r)
+		dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "key_set", kc->ti,
+				0);
+	return r;
+}
+
+static int message_lease(struct kcache_target *kc, const char *arg)
+{
+	unsigned int seconds;
+	int r;
+
+	r = kcache_parse_seconds(arg, &seconds);
+	if (!r)
+		r = kcache_key_renew(kc, seconds);
+	if (r)
+		DMERR("%s: lease %s: %s (%d)", dm_device_name(kc->key->md), arg,
+		      r != -EINVAL ? "the key is gone, \"key set\" comes first" :
+		      kc->lease ? "want a number of seconds, 1 or more" :
+				  "the table has no lease", r);
+	return r;
 }
 
 /*
  * Messages, suspended or not:
  *   key set :64:<type>:<description>
  *   key wipe
- * device-mapper lets in only who has CAP_SYS_ADMIN.
+ *   lease <seconds>
+ *   fail_frozen
+ * device-mapper lets in only who has CAP_SYS_ADMIN. It holds off a suspend until
+ * a message is through: none may wait for I/O.
  */
 static int kcache_message(struct dm_target *ti, unsigned int argc, char **argv,
 			  char *result, unsigned int maxlen)
 {
 	struct kcache_target *kc = ti->private;
-	const char *device = dm_device_name(kc->key->md);
-	const char *type, *desc;
-	char *error;
-	int r;
 
 	if (argc == 3 && !strcasecmp(argv[0], "key") &&
-	    !strcasecmp(argv[1], "set")) {
-		r = kcache_parse_key(argv[2], &type, &desc, &error);
-		if (r) {
-			DMERR("%s: key set: %s", device, error);
-			return r;
-		}
-		r = kcache_key_set(kc->key, type, desc);
-		dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "key_set", ti, !r);
-		if (r)
-			return r;
-		DMINFO("%s: key set", device);
-		dm_table_event(ti->table);
-		return 0;
-	}
+	    !strcasecmp(argv[1], "set"))
+		return message_key_set(kc, argv[2]);
 	if (argc == 2 && !strcasecmp(argv[0], "key") &&
 	    !strcasecmp(argv[1], "wipe")) {
-		if (kcache_key_wipe(kc->key->md)) {
-			DMINFO("%s: key wiped", device);
-			dm_table_event(ti->table);
-		}
-		dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "key_wipe", ti, 1);
+		kcache_key_wipe(kc->key->md);
 		return 0;
 	}
-	DMERR("%s: unknown message: want \"key set :64:<type>:<description>\" or \"key wipe\"",
-	      device);
+	if (argc == 2 && !strcasecmp(argv[0], "lease"))
+		return message_lease(kc, argv[1]);
+	if (argc == 1 && !strcasecmp(argv[0], "fail_frozen")) {
+		kcache_park_fail(kc);
+		return 0;
+	}
+	DMERR("%s: unknown message \"%s\": want key set, key wipe, lease or fail_frozen",
+	      dm_device_name(kc->key->md), argv[0]);
 	return -EINVAL;
 }
 
@@ -240,17 +283,22 @@ static void kcache_io_hints(struct dm_target *ti, struct queue_limits *limits)
 					    limits->physical_block_size);
 	limits->io_min = max_t(unsigned int, kc->sector_size, limits->io_min);
 	limits->dma_alignment = limits->logical_block_size - 1;
+	kcache_limit_atomic(limits, KCACHE_RESERVE_BYTES);
 }
 
 static struct target_type kcache_target_type = {
 	.name = "kcache",
-	.version = { 0, 1, 0 },
+	.version = { 0, 2, 0 },
+	.features = DM_TARGET_NOWAIT | KCACHE_ATOMIC_WRITES,
 	.module = THIS_MODULE,
 	.ctr = kcache_ctr,
 	.dtr = kcache_dtr,
 	.map = kcache_map,
 	.end_io = kcache_end_io,
+	.presuspend = kcache_presuspend,
+	.presuspend_undo = kcache_presuspend_undo,
 	.preresume = kcache_preresume,
+	.resume = kcache_resume,
 	.status = kcache_status,
 	.message = kcache_message,
 	.iterate_devices = kcache_iterate_devices,
@@ -261,19 +309,41 @@ static int __init kcache_init(void)
 {
 	int r;
 
-	r = kcache_read_init();
+	r = kcache_bounce_init();
 	if (r)
 		return r;
+	r = kcache_defer_init();
+	if (r)
+		goto bad_bounce;
+	r = kcache_fan_init();
+	if (r)
+		goto bad_defer;
+	r = kcache_pm_init();
+	if (r)
+		goto bad_fan;
 	r = dm_register_target(&kcache_target_type);
 	if (r)
-		kcache_read_exit();
+		goto bad_pm;
+	return 0;
+
+bad_pm:
+	kcache_pm_exit();
+bad_fan:
+	kcache_fan_exit();
+bad_defer:
+	kcache_defer_exit();
+bad_bounce:
+	kcache_bounce_exit();
 	return r;
 }
 
 static void __exit kcache_exit(void)
 {
 	dm_unregister_target(&kcache_target_type);
-	kcache_read_exit();
+	kcache_pm_exit();
+	kcache_fan_exit();
+	kcache_defer_exit();
+	kcache_bounce_exit();
 }
 
 module_init(kcache_init);
