@@ -3,27 +3,29 @@
 #
 # Makes what a VM boots, once for a kernel and a list of packages, in the cache:
 #
-#   image.sh KERNELRELEASE      prints the folder that holds
+#   image.sh KERNELRELEASE [SUITE]      prints the folder that holds
 #     vmlinux     the distribution's kernel, unpacked (saves a second a boot)
 #     initrd      busybox, the disk drivers and init
 #     root.img    ext4, read-only: packages "vm-root" of tests/packages
 #     modules/    the kernel's modules, for depmod with ours among them
 #
 # Nothing is installed on this machine. Packages come from where this machine's
-# own apt gets Debian's.
+# own apt gets Debian's; the kernel of another suite from suite.sh.
 set -euo pipefail
 export LC_ALL=C
 
 here=$(cd "$(dirname "$0")" && pwd)
 release=$1
+. /etc/os-release
+suite=${2:-$VERSION_CODENAME}
 cache=${KCACHE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dm-kcache}
 
 say() { echo "vm: $*" >&2; }
 die() { say "$*"; exit 1; }
+. "$here/apt.sh"
 
-. /etc/os-release
 packages=$("$here/../packages.sh" --list vm-root)
-key=$({ echo "$release $VERSION_CODENAME $packages"; cat "$here/image.sh" "$here/init"; } | sha256sum)
+key=$({ echo "$release $suite $packages"; cat "$here/image.sh" "$here/apt.sh" "$here/init"; } | sha256sum)
 image=$cache/vm-$release-${key:0:12}
 
 mkdir -p "$cache"
@@ -44,6 +46,10 @@ chmod 755 "$work"
 kernel_package() {
 	local version
 
+	if [ "$suite" != "$VERSION_CODENAME" ]; then
+		cp "$("$here/suite.sh" "$suite")"/debs/*.deb "$work/"
+		return
+	fi
 	# the version that its headers have; the newest, where apt has that no more
 	version=$(dpkg-query -W -f '${Version}' "linux-headers-$release" 2>/dev/null) || version=
 	for p in ${version:+"linux-image-$release=$version"} "linux-image-$release"; do
@@ -55,7 +61,9 @@ if ! kernel_package; then
 	cat "$work/apt.log" >&2
 	die "apt has no linux-image-$release: run apt-get update, and apt-get install linux-headers-cloud-amd64 where that kernel is gone"
 fi
-dpkg -x "$work"/linux-image-*.deb "$work/kernel"
+for deb in "$work"/*.deb; do
+	dpkg -x "$deb" "$work/kernel"
+done
 modules=$work/kernel/lib/modules/$release
 [ -d "$modules" ] || modules=$work/kernel/usr/lib/modules/$release
 
@@ -77,7 +85,10 @@ unpack_kernel() {
 	END
 	return 1
 }
-unpack_kernel "$work/kernel/boot/vmlinuz-$release" "$work/vmlinux" ||
+vmlinuz=$work/kernel/boot/vmlinuz-$release
+# where newer packages put it
+[ -e "$vmlinuz" ] || vmlinuz=$modules/vmlinuz
+unpack_kernel "$vmlinuz" "$work/vmlinux" ||
 	die "cannot unpack vmlinuz-$release"
 
 # What storage tests may want; sound, network cards and the like are left out.
@@ -94,17 +105,7 @@ find "$work/modules" -name '*.ko.zst' -exec zstd -q -d --rm {} +
 depmod -b "$work/modules" "$release" 2>/dev/null
 
 # --- the root ---------------------------------------------------------------
-# This machine's Debian sources and how it reaches them, in a private apt.
-# shellcheck disable=SC2016 # apt's variables
-apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' |
-	grep " $VERSION_CODENAME" | sort -u |
-	sed 's,^,deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ,' >"$work/sources.list"
-[ -s "$work/sources.list" ] || die "apt knows no Debian sources: run apt-get update"
-aptopts=()
-while read -r line; do
-	aptopts+=("--aptopt=$line")
-done < <(apt-config dump | grep -E '^Acquire::((http|https|ftp)::|Check-|AllowInsecure|Retries)' | grep -v '"";$')
-
+debian_sources "$suite" >"$work/sources.list" || exit
 mode=root
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
@@ -114,7 +115,7 @@ fi
 if ! mmdebstrap --mode=$mode --variant=extract --format=tar "${aptopts[@]}" \
 	--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
 	--include="$(echo "$packages" | paste -sd,)" \
-	"$VERSION_CODENAME" "$work/root.tar" "$work/sources.list" >"$work/mmdebstrap.log" 2>&1; then
+	"$suite" "$work/root.tar" "$work/sources.list" >"$work/mmdebstrap.log" 2>&1; then
 	cat "$work/mmdebstrap.log" >&2
 	die "mmdebstrap failed, see above"
 fi
