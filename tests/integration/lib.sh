@@ -170,7 +170,7 @@ _finish() {
 	rm -f "$_out" "$_said"
 	echo "$TEST: $_passed passed, $_failed failed"
 	[ "$_failed" -eq 0 ] && [ "$_passed" -gt 0 ]
-	exit
+	exit $?
 }
 trap _finish EXIT
 trap 'exit 130' INT TERM
