@@ -5,7 +5,7 @@
 # "ctx".
 
 # bytes that both ways write
-EXTENT=6291456
+EXTENT=3670016
 [ -e /tmp/extent ] || head -c $EXTENT /dev/urandom >/tmp/extent
 
 # write_all DEVICE SMALLEST: random sizes up to 1 MiB and down to SMALLEST, random
@@ -13,8 +13,8 @@ EXTENT=6291456
 write_all() {
 	(cd /tmp && fio --thread --direct=1 --randrepeat=0 --group_reporting --verify_fatal=1 --verify=crc32c \
 		--filename="$1" --ioengine=libaio --iodepth=16 --rw=randwrite \
-		--name=large --size=5M --bsrange="$2-1M" \
-		--name=small --offset=5M --size=1M --bsrange="$2-8k")
+		--name=large --size=3M --bsrange="$2-1M" \
+		--name=small --offset=3M --size=512k --bsrange="$2-8k")
 }
 
 # both_ways NAME DEVICE [OPTION...]: sets $inline, $deferred, $fanned
