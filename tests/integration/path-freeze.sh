@@ -43,10 +43,10 @@ read_to 1 /tmp/got &
 reader=$!
 check "a write waits" waiting $writer
 check "a read waits" running $reader
-check "NOWAIT I/O does not: EAGAIN" same "$(timeout 5 bash -c "$(declare -f nowait); dev=$dev nowait")" $'EAGAIN\nEAGAIN'
+check "NOWAIT I/O does not: EAGAIN" same "$(timeout 20 bash -c "$(declare -f nowait); dev=$dev nowait")" $'EAGAIN\nEAGAIN'
 errors=$(state_of m errors)
 # readahead that somebody asks for and nobody waits for
-timeout 5 python3 - $dev <<'END'
+timeout 20 python3 - $dev <<'END'
 import os, sys
 fd = os.open(sys.argv[1], os.O_RDONLY)
 os.posix_fadvise(fd, 1 << 20, 1 << 18, os.POSIX_FADV_WILLNEED)
