@@ -14,10 +14,10 @@ one=/tmp/one two=/tmp/two
 head -c 4096 /dev/urandom >$one
 head -c 4096 /dev/urandom >$two
 dev=/dev/mapper/m
-freeze() { map m kcache frz 0 "$d" 0 65536 sector_size:4096 "lease:${1:-600}" on_expiry:freeze; }
+freeze() { map m kcache frz 0 "$d" 0 65536 sector_size:4096 lease:600 on_expiry:freeze; }
 holds() { cmp <(read_block $dev "$1") "$2"; }
 read_to() { read_block $dev "$1" >"$2"; }
-# NOWAIT FD-FLAGS: says what a NOWAIT read and write get
+# says what a NOWAIT read and write get
 nowait() {
 	python3 - $dev <<'END'
 import errno, mmap, os, sys
@@ -33,9 +33,11 @@ END
 }
 
 # --- after the lease --------------------------------------------------------
-freeze 3
+freeze
 write_block $dev 1 $one
-sleep 3.5
+# short this time; the next key set starts all of it
+message m lease 1
+sleep 1.5
 check "the lease is over" same "$(state_of m key)" expired
 start write_block $dev 2 $two
 writer=$!
