@@ -24,7 +24,7 @@ dmsetup remove below
 mdadm_quiet -CR /dev/md8 -l1 -n2 --assume-clean --metadata=1.2 "$(disk 1)" "$(disk 2)"
 on_exit mdadm -S /dev/md8
 both_ways "md raid1" /dev/md8 sector_size:4096
-check "both legs hold the same" cmp -n 8388608 -i 1048576 "$(disk 1)" "$(disk 2)"
+check "both legs hold the same" cmp -n "$EXTENT" -i 1048576 "$(disk 1)" "$(disk 2)"
 mdadm -S /dev/md8 2>/dev/null
 mdadm --zero-superblock "$(disk 1)" "$(disk 2)"
 
