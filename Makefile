@@ -41,10 +41,16 @@ demo: packages-vm ## a volume's life in a VM, with every command shown
 packages-%:
 	$(Q)tests/packages.sh build $*
 
-check: ## lint, unit tests, VM tests, a short bench; installs what they need (Debian packages)
+# what make check runs in VMs; the rest of tests/integration takes longer than all of these
+CHECK_VM = kcache-* target-* vm-* path-freeze path-lease path-trace
+
+check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages)
 	$(Q)tests/packages.sh build lint unit vm bench
 	$(Q)$(MAKE) all
-	$(Q)tests/check.sh lint unit-test vm-test bench-check
+	$(Q)tests/check.sh lint unit-test check-vm bench-check
+
+check-all: ## make check with every VM test
+	$(Q)$(MAKE) check CHECK_VM='*'
 
 lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, shellcheck
 	$(Q)tests/lint.sh
@@ -55,6 +61,10 @@ unit-test: packages-unit ## the tools' unit tests; T=NAME for one, SAN=1 under s
 vm-test: packages-vm ## run tests/integration in VMs; T=NAME for one, T='NAME*' for some
 	$(Q)$(MAKE) vm-build
 	$(Q)tests/qemu/run.sh $(if $(filter-out 0,$(V)),-v) $(if $(filter-out *,$(T)),'$(T)')
+
+check-vm: packages-vm
+	$(Q)$(MAKE) vm-build
+	$(Q)tests/qemu/run.sh $(foreach t,$(CHECK_VM),'$(t)')
 
 bench: packages-vm packages-bench ## instructions per I/O against dm-crypt, 3 kernels (10 minutes); T=quick: 6.1, 4 KiB
 	$(Q)tests/bench/run.sh $(if $(filter quick,$(T)),--quick)
@@ -82,4 +92,4 @@ help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 		while IFS='|' read -r t h; do printf '  %-14s %s\n' "$$t" "$$h"; done
 
-.PHONY: all modules tools vm-build demo check lint unit-test vm-test bench bench-check install dkms-install clean help
+.PHONY: all modules tools vm-build demo check check-all check-vm lint unit-test vm-test bench bench-check install dkms-install clean help
