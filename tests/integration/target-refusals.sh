@@ -61,7 +61,8 @@ a device that is not there|Device lookup failed|0 8 kcache aes-xts-plain64 $k 0 
 an offset that is no number|Invalid device offset|0 8 kcache aes-xts-plain64 $k 0 $d one
 too few arguments|Not enough arguments|0 8 kcache aes-xts-plain64 $k 0 $d
 an unknown option|Unknown option|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 fast
-a lease, which this version does not enforce|Unknown option|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 lease:60
+a lease of no time|Invalid lease|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 lease:0
+on_expiry without a lease|on_expiry is of no use|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 on_expiry:fail
 an option count too high|Number of options|0 8 kcache aes-xts-plain64 $k 0 $d 0 2 allow_discards
 an option count too low|Number of options|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 allow_discards iv_large_sectors
 an integrity option|Integrity options are not supported|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 integrity:28:aead
