@@ -184,17 +184,20 @@ static noinline int crypt_async(struct kcache_conv *cv)
 {
 	DECLARE_CRYPTO_WAIT(wait);
 	struct kcache_cipher *cipher;
+	bool async;
 	int r;
 
 	do {
 		rcu_read_lock();
 		cipher = rcu_dereference(cv->kc->key->cipher);
-		if (cipher && cipher->async)
+		/* a cipher that we have no reference to may be gone afterwards */
+		async = cipher && cipher->async;
+		if (async)
 			refcount_inc(&cipher->users);
 		rcu_read_unlock();
 		if (!cipher)
 			return -ENOKEY;
-		if (!cipher->async) {
+		if (!async) {
 			cv->wait = NULL;
 			return crypt_sync_worker(cv);
 		}
