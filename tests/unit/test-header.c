@@ -297,7 +297,7 @@ static const struct edit {
 	{ "/keyslots/0/area/comment", "1", "LUKS2 keyslot 0, area: there is an unexpected member" },
 	/* token: what the rules refuse, what the binding does, what the mac does */
 	{ "/tokens/0/type", "\"other\"", "token 0: \"type\" is \"other\", not \"kcache\"" },
-	{ "/tokens/0/keyslots", "[]", NULL },
+	{ "/tokens/0/keyslots", "[]", "token 0: \"keyslots\" is [], but there is a keyslot" },
 	{ "/tokens/0/version", "2", "token 0: \"version\" is 2, not 1" },
 	{ "/tokens/0/provider", "\"tpm2\"", "token 0: \"key\" is" },
 	{ "/tokens/0/key", "\"local:11111111-2222-4333-8444-555555555556\"", "token 0: its mac does not hold" },

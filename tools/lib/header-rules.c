@@ -397,6 +397,19 @@ static int on_token(struct kc_strict *s, const char *slot, struct json_object *v
 			      atoi(slot), &h->tokens[h->n_tokens++], s->err);
 }
 
+/*
+ * libcryptsetup takes a keyslot out of the tokens when it takes it out of the
+ * header. A token that lists none while there is one has been edited, and would
+ * close the way out through stock cryptsetup; its mac does not cover that member.
+ */
+static int check_keyslot(struct kc_strict *s, const struct kc_token *t)
+{
+	if (t->has_keyslot == walk(s)->has_keyslot)
+		return 0;
+	return kc_fail(s->err, KC_TAMPERED, s->next, "token %d: \"keyslots\" is %s, but there is %s keyslot",
+		       t->slot, t->has_keyslot ? "[\"0\"]" : "[]", t->has_keyslot ? "no" : "a");
+}
+
 static int on_tokens(struct kc_strict *s, const char *name, struct json_object *v)
 {
 	struct kc_header *h = walk(s)->h;
@@ -418,6 +431,11 @@ static int on_tokens(struct kc_strict *s, const char *name, struct json_object *
 			return r;
 	}
 	qsort(h->tokens, h->n_tokens, sizeof(*h->tokens), by_slot);
+	for (n = 0; n < (int)h->n_tokens; n++) {
+		r = check_keyslot(s, &h->tokens[n]);
+		if (r)
+			return r;
+	}
 	for (n = 1; n < (int)h->n_tokens; n++)
 		if (h->tokens[n].binding.context.generation !=
 		    h->tokens[0].binding.context.generation)
