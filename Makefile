@@ -30,10 +30,13 @@ tools: ## build the command, its key helper and the LUKS2 token plugin
 
 # the module for the VM's kernel, whatever this machine runs
 vm-build: tools
-	$(Q)$(MAKE) $(S) -C tests/unit $(CURDIR)/build/unit/luks2-edit $(CURDIR)/build/unit/record-writes.so
 	$(Q)$(MAKE) modules KDIR=$(or $(VMKDIR),$(error no cloud kernel headers: apt-get install linux-headers-cloud-amd64))
 
-demo: packages-vm ## a volume's life in a VM, with every command shown
+# what the tests in the VM take from the unit tests
+vm-helpers: packages-unit tools
+	$(Q)$(MAKE) $(S) -C tests/unit $(CURDIR)/build/unit/luks2-edit $(CURDIR)/build/unit/record-writes.so
+
+demo: packages-build packages-vm ## a volume's life in a VM, with every command shown
 	$(Q)$(MAKE) vm-build
 	$(Q)tests/qemu/vm --scratch 1:64M --time 240 tests/demo.sh
 
@@ -44,15 +47,23 @@ packages-%:
 # what make check runs in VMs; the rest of tests/integration takes longer than all of these
 CHECK_VM = kcache-* target-* vm-*
 
-check: ## lint, unit tests, the main VM tests; installs what they need (Debian packages)
-	$(Q)tests/packages.sh build lint unit vm
-	$(Q)$(MAKE) all
-	$(Q)tests/check.sh lint unit-test check-vm
-
-check-all: ## the same with every VM test, and a short bench
+check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages)
 	$(Q)tests/packages.sh build lint unit vm bench
 	$(Q)$(MAKE) all
-	$(Q)tests/check.sh lint unit-test vm-test bench-check
+	$(Q)tests/check.sh $(CHECK)
+
+check-all: ## the same with every VM test and all other suites
+	$(Q)tests/packages.sh build lint unit vm bench
+	$(Q)$(MAKE) all
+	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
+
+CHECK = lint unit-test check-vm bench-check
+CHECK_MORE =
+
+# a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
+check-%: packages-build packages-vm packages-%
+	$(Q)$(MAKE) vm-build
+	$(Q)tests/$*/run.sh
 
 lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, shellcheck
 	$(Q)tests/lint.sh
@@ -60,11 +71,11 @@ lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, she
 unit-test: packages-unit ## the tools' unit tests; T=NAME for one, SAN=1 under sanitizers
 	$(Q)$(MAKE) $(S) -C tests/unit check
 
-vm-test: packages-vm ## run tests/integration in VMs; T=NAME for one, T='NAME*' for some
+vm-test: packages-build packages-vm vm-helpers ## run tests/integration in VMs; T=NAME for one, T='NAME*' for some
 	$(Q)$(MAKE) vm-build
 	$(Q)tests/qemu/run.sh $(if $(filter-out 0,$(V)),-v) $(if $(filter-out *,$(T)),'$(T)')
 
-check-vm: packages-vm
+check-vm: packages-vm vm-helpers
 	$(Q)$(MAKE) vm-build
 	$(Q)tests/qemu/run.sh $(foreach t,$(CHECK_VM),'$(t)')
 
