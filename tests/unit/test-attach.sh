@@ -219,8 +219,8 @@ check "a key helper that does not answer in time may be tried again" refused 6 '
 interrupted() {
 	local pid code=0
 
-	# what a script starts in the background ignores SIGINT
-	env --default-signal=INT "$tools/kcache" attach -q "$d" vol-of-test --config "$work/slow.conf" --timeout 60 &
+	# what a script starts in the background ignores SIGINT, and under nohup SIGHUP
+	env --default-signal=INT,TERM,HUP "$tools/kcache" attach -q "$d" vol-of-test --config "$work/slow.conf" --timeout 60 &
 	pid=$!
 	wait_for 10 pgrep -f "sleep 1000.$$"
 	kill -"$1" "$pid"
