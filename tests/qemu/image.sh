@@ -3,14 +3,15 @@
 #
 # Makes what a VM boots, once for a kernel and a list of packages, in the cache:
 #
-#   image.sh KERNELRELEASE [SUITE]      prints the folder that holds
+#   image.sh KERNELRELEASE [SUITE|kernel:FLAVOUR]      prints the folder that holds
 #     vmlinux     the distribution's kernel, unpacked (saves a second a boot)
 #     initrd      busybox, the disk drivers and init
 #     root.img    ext4, read-only: packages "vm-root" of tests/packages
 #     modules/    the kernel's modules, for depmod with ours among them
 #
 # Nothing is installed on this machine. Packages come from where this machine's
-# own apt gets Debian's; the kernel of another suite from suite.sh.
+# own apt gets Debian's; the kernel of another suite from suite.sh, one of our own
+# from tests/kernel/build.sh.
 set -euo pipefail
 export LC_ALL=C
 
@@ -18,6 +19,11 @@ here=$(cd "$(dirname "$0")" && pwd)
 release=$1
 . /etc/os-release
 suite=${2:-$VERSION_CODENAME}
+ours=
+if [[ $suite = kernel:* ]]; then
+	ours=$("$here/../kernel/build.sh" "${suite#kernel:}")
+	suite=$VERSION_CODENAME
+fi
 cache=${KCACHE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dm-kcache}
 
 say() { echo "vm: $*" >&2; }
@@ -25,7 +31,7 @@ die() { say "$*"; exit 1; }
 . "$here/apt.sh"
 
 packages=$("$here/../packages.sh" --list vm-root)
-key=$({ echo "$release $suite $packages"; cat "$here/image.sh" "$here/apt.sh" "$here/init"; } | sha256sum)
+key=$({ echo "$release $suite $ours $packages"; cat "$here/image.sh" "$here/apt.sh" "$here/init"; } | sha256sum)
 image=$cache/vm-$release-${key:0:12}
 
 mkdir -p "$cache"
@@ -57,7 +63,9 @@ kernel_package() {
 	done
 	return 1
 }
-if ! kernel_package; then
+if [ -n "$ours" ]; then
+	cp -a "$ours/modules" "$work/kernel"
+elif ! kernel_package; then
 	cat "$work/apt.log" >&2
 	die "apt has no linux-image-$release: run apt-get update, and apt-get install linux-headers-cloud-amd64 where that kernel is gone"
 fi
@@ -88,8 +96,11 @@ unpack_kernel() {
 vmlinuz=$work/kernel/boot/vmlinuz-$release
 # where newer packages put it
 [ -e "$vmlinuz" ] || vmlinuz=$modules/vmlinuz
-unpack_kernel "$vmlinuz" "$work/vmlinux" ||
-	die "cannot unpack vmlinuz-$release"
+if [ -n "$ours" ]; then
+	cp "$ours/vmlinuz" "$work/vmlinux"
+else
+	unpack_kernel "$vmlinuz" "$work/vmlinux" || die "cannot unpack vmlinuz-$release"
+fi
 
 # What storage tests may want; sound, network cards and the like are left out.
 mkdir -p "$work/modules/lib/modules/$release/kernel"
