@@ -135,7 +135,7 @@ two_cpus() {
 
 	for kernel in "${kernels[@]}"; do
 		used >"$work/before"
-		boot "$kernel" "$kernel-smp.txt" --smp 2 --scratch 1:128M -- tests/bench/guest-smp.sh 9
+		boot "$kernel" "$kernel-smp.txt" --smp 2 --scratch 1:128M -- tests/bench/guest-smp.sh 15
 		used >"$work/after"
 		paste -d' ' "$work/before" "$work/after" | awk -v cpus="$(nproc)" '{
 			print "others", ($5 - $2 - ($6 - $3)) / ($4 - $1), cpus }' >>"$work/$kernel-smp.txt"
