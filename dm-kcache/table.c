@@ -19,6 +19,21 @@ const char *const kcache_flag_names[KCACHE_NR_FLAGS] = {
 	[KCACHE_IV_LARGE_SECTORS] = "iv_large_sectors",
 };
 
+/*
+ * Decimal digits alone. sscanf() wraps around at 2^64 and cuts off what does not
+ * fit: a sector_size of 2^32 + 512 would be 512. kstrto*() take a sign and a line
+ * feed.
+ */
+static bool parse_u64(const char *arg, u64 *value)
+{
+	return !arg[strspn(arg, "0123456789")] && !kstrtou64(arg, 10, value);
+}
+
+static bool parse_uint(const char *arg, unsigned int *value)
+{
+	return !arg[strspn(arg, "0123456789")] && !kstrtouint(arg, 10, value);
+}
+
 /**
  * kcache_parse_key() - parse ":64:<type>:<description>"
  * @arg: the argument; split in place, and cleared where it may hold a key
@@ -49,7 +64,7 @@ int kcache_parse_key(char *arg, const char **type, const char **desc,
 	}
 	arg++;
 	word = strsep(&arg, ":");
-	if (!arg || kstrtouint(word, 10, &bytes)) {
+	if (!arg || !parse_uint(word, &bytes)) {
 		*error = "Cannot parse key: want :64:<type>:<description>";
 		return -EINVAL;
 	}
@@ -66,9 +81,12 @@ int kcache_parse_key(char *arg, const char **type, const char **desc,
 		*error = "Key description is missing: want :64:<type>:<description>";
 		return -EINVAL;
 	}
-	/* Device-mapper does not escape white space in a table that it prints. */
-	if (strpbrk(arg, " \t\n\v\f\r")) {
-		*error = "White space in a key description is refused";
+	/*
+	 * Device-mapper escapes nothing in a table that it prints, and would read
+	 * another description back. 0xa0 is white space to the kernel.
+	 */
+	if (strpbrk(arg, " \t\n\v\f\r\\\xa0")) {
+		*error = "White space and backslashes in a key description are refused";
 		return -EINVAL;
 	}
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
@@ -82,18 +100,6 @@ int kcache_parse_key(char *arg, const char **type, const char **desc,
 	return -EINVAL;
 }
 
-static bool parse_u64(const char *arg, u64 *value)
-{
-	unsigned long long v;
-	char dummy;
-
-	/* sscanf() would take a minus sign */
-	if (*arg == '-' || sscanf(arg, "%llu%c", &v, &dummy) != 1)
-		return false;
-	*value = v;
-	return true;
-}
-
 /**
  * kcache_parse_seconds() - parse a lease
  * @arg: a number of seconds, 1 or more
@@ -104,15 +110,12 @@ static bool parse_u64(const char *arg, u64 *value)
  */
 int kcache_parse_seconds(const char *arg, unsigned int *seconds)
 {
-	if (kstrtouint(arg, 10, seconds) || !*seconds)
-		return -EINVAL;
-	return 0;
+	return parse_uint(arg, seconds) && *seconds ? 0 : -EINVAL;
 }
 
 static int parse_option(struct kcache_params *p, const char *opt, char **error)
 {
 	unsigned int i;
-	char dummy;
 
 	for (i = 0; i < KCACHE_NR_FLAGS; i++) {
 		if (!strcasecmp(opt, kcache_flag_names[i])) {
@@ -121,7 +124,7 @@ static int parse_option(struct kcache_params *p, const char *opt, char **error)
 		}
 	}
 	if (!strncasecmp(opt, "sector_size:", 12)) {
-		if (sscanf(opt + 12, "%u%c", &p->sector_size, &dummy) == 1 &&
+		if (parse_uint(opt + 12, &p->sector_size) &&
 		    is_power_of_2(p->sector_size) &&
 		    p->sector_size >= 512 && p->sector_size <= 4096)
 			return 0;
@@ -169,7 +172,6 @@ int kcache_parse_table(struct kcache_params *p, sector_t begin, sector_t len,
 {
 	unsigned int i, nr_opts = 0;
 	u64 start, mask;
-	char dummy;
 	int r;
 
 	memset(p, 0, sizeof(*p));
@@ -212,8 +214,8 @@ int kcache_parse_table(struct kcache_params *p, sector_t begin, sector_t len,
 	p->start = start;
 
 	/* [<#opts> <opt>...] */
-	if (argc > 5 && (sscanf(argv[5], "%u%c", &nr_opts, &dummy) != 1 ||
-			 nr_opts != argc - 6)) {
+	if (argc > 5 &&
+	    (!parse_uint(argv[5], &nr_opts) || nr_opts != argc - 6)) {
 		*error = "Number of options is not that of the options given";
 		return -EINVAL;
 	}

@@ -57,14 +57,18 @@ the null cipher|Unsupported cipher|0 8 kcache cipher_null-ecb $k 0 $d 0
 an IV offset that is no number|Invalid iv_offset|0 8 kcache aes-xts-plain64 $k x $d 0
 a negative IV offset|Invalid iv_offset|0 8 kcache aes-xts-plain64 $k -8 $d 0
 an IV offset with something behind it|Invalid iv_offset|0 8 kcache aes-xts-plain64 $k 8x $d 0
+an IV offset of 2^64 + 8|Invalid iv_offset|0 8 kcache aes-xts-plain64 $k 18446744073709551624 $d 0
 a device that is not there|Device lookup failed|0 8 kcache aes-xts-plain64 $k 0 /dev/none 0
 an offset that is no number|Invalid device offset|0 8 kcache aes-xts-plain64 $k 0 $d one
+a device offset of 2^64|Invalid device offset|0 8 kcache aes-xts-plain64 $k 0 $d 18446744073709551616
+a device offset with a sign|Invalid device offset|0 8 kcache aes-xts-plain64 $k 0 $d +8
 too few arguments|Not enough arguments|0 8 kcache aes-xts-plain64 $k 0 $d
 an unknown option|Unknown option|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 fast
 a lease of no time|Invalid lease|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 lease:0
 on_expiry without a lease|on_expiry is of no use|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 on_expiry:fail
 an option count too high|Number of options|0 8 kcache aes-xts-plain64 $k 0 $d 0 2 allow_discards
 an option count too low|Number of options|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 allow_discards iv_large_sectors
+an option count of 2^32|Number of options|0 8 kcache aes-xts-plain64 $k 0 $d 0 4294967296
 an integrity option|Integrity options are not supported|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 integrity:28:aead
 an integrity key|Integrity options are not supported|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 integrity_key_size:32
 a sector size that is no power of two|Invalid sector_size|0 24 kcache aes-xts-plain64 $k 0 $d 0 1 sector_size:1536
@@ -72,6 +76,9 @@ a sector size of 256|Invalid sector_size|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 
 a sector size of 8192|Invalid sector_size|0 16 kcache aes-xts-plain64 $k 0 $d 0 1 sector_size:8192
 a sector size of 0|Invalid sector_size|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 sector_size:0
 a sector size with something behind it|Invalid sector_size|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 sector_size:512k
+a sector size of 2^32 + 512|Invalid sector_size|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 sector_size:4294967808
+a lease of 2^32 + 1|Invalid lease|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 lease:4294967297
+a key description with a backslash|White space and backslashes|0 8 kcache aes-xts-plain64 :64:logon:kcache:a\\\\b 0 $d 0
 a length that is not whole sectors|Length is not a multiple|0 9 kcache aes-xts-plain64 $k 0 $d 0 1 sector_size:4096
 an IV offset that is not whole sectors|iv_offset is not a multiple|0 8 kcache aes-xts-plain64 $k 4 $d 0 1 sector_size:4096
 a device offset that is not whole sectors|Device offset is not a multiple|0 8 kcache aes-xts-plain64 $k 0 $d 4 1 sector_size:4096
