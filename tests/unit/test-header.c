@@ -437,6 +437,23 @@ static void tokens_come_in_the_order_of_their_numbers(void **state)
 	free(token);
 }
 
+/* "07" and "4294967303" would be a second token 7. */
+static void a_tokens_number_has_one_name(void **state)
+{
+	static const char *const names[] = { "07", "32", "4294967303" };
+	char *token = luks2_json(pristine, "/tokens/0"), *path, pointer[32];
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		path = volume_copy(pristine, "slot");
+		snprintf(pointer, sizeof(pointer), "/tokens/%s", names[i]);
+		assert_int_equal(luks2_edit_json(path, pointer, token), 0);
+		refused(path, KC_TAMPERED, "not the number of a token");
+		free(path);
+	}
+	free(token);
+}
+
 static void an_operation_of_a_newer_kcache_is_busy(void **state)
 {
 	assert_int_equal(luks2_edit_json(*state, "/tokens/1", "{\"type\":\"kcache-op\",\"keyslots\":[]}"), 0);
@@ -679,6 +696,7 @@ int main(void)
 		EDITS(another_subsystem_with_our_token_is_refused),
 		EDITS(tokens_of_different_generations_are_refused),
 		EDITS(tokens_come_in_the_order_of_their_numbers),
+		EDITS(a_tokens_number_has_one_name),
 		EDITS(an_operation_of_a_newer_kcache_is_busy),
 		cmocka_unit_test(what_is_not_ours_is_the_wrong_device),
 		EDITS(an_unfinished_create_is_told_and_completed),

@@ -385,11 +385,23 @@ static int by_slot(const void *a, const void *b)
 	return ((const struct kc_token *)a)->slot - ((const struct kc_token *)b)->slot;
 }
 
+/* libcryptsetup takes any digits: "07" would be a second token 7, "4294967296" a token 0. */
+static int bad_slot(struct kc_strict *s, const char *slot)
+{
+	struct json_object *name = json_object_new_string(slot);
+	int r = kc_strict_bad(s, "tokens", name, "the number of a token, 0 to 31");
+
+	json_object_put(name);
+	return r;
+}
+
 static int on_token(struct kc_strict *s, const char *slot, struct json_object *v)
 {
 	struct kc_header *h = walk(s)->h;
 	struct json_object *type;
 
+	if (!kc_matches("^([0-9]|[12][0-9]|3[01])$", slot))
+		return bad_slot(s, slot);
 	if (json_object_object_get_ex(v, "type", &type) && kc_strict_is(type, "kcache-op"))
 		return kc_fail(s->err, KC_BUSY, "finish it with the kcache that began it",
 			       "token %s is an operation that this kcache does not know", slot);
