@@ -81,6 +81,9 @@ bool kc_wire_int(struct json_object *o, const char *name, int64_t min, int64_t m
 	if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_int))
 		return false;
 	*out = json_object_get_int64(v);
+	/* json-c makes the largest number of what does not fit */
+	if (*out == INT64_MAX && json_object_get_uint64(v) != INT64_MAX)
+		return false;
 	return *out >= min && *out <= max;
 }
 
