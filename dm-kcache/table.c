@@ -138,13 +138,16 @@ static int parse_option(struct kcache_params *p, const char *opt, char **error)
 		return -EINVAL;
 	}
 	if (!strncasecmp(opt, "on_expiry:", 10)) {
-		if (!strcasecmp(opt + 10, "fail"))
+		if (!strcasecmp(opt + 10, "fail")) {
 			p->on_expiry = KCACHE_EXPIRY_FAIL;
-		else if (!strcasecmp(opt + 10, "freeze"))
+			return 0;
+		}
+		if (!strcasecmp(opt + 10, "freeze")) {
 			p->on_expiry = KCACHE_EXPIRY_FREEZE;
-		else
-			*error = "Invalid on_expiry: want fail or freeze";
-		return p->on_expiry == KCACHE_EXPIRY_UNSET ? -EINVAL : 0;
+			return 0;
+		}
+		*error = "Invalid on_expiry: want fail or freeze";
+		return -EINVAL;
 	}
 	if (!strncasecmp(opt, "integrity", 9)) {
 		*error = "Integrity options are not supported: AES-XTS has no tags";

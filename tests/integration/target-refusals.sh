@@ -66,6 +66,8 @@ too few arguments|Not enough arguments|0 8 kcache aes-xts-plain64 $k 0 $d
 an unknown option|Unknown option|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 fast
 a lease of no time|Invalid lease|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 lease:0
 on_expiry without a lease|on_expiry is of no use|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 on_expiry:fail
+an on_expiry that is none|Invalid on_expiry|0 8 kcache aes-xts-plain64 $k 0 $d 0 2 lease:9 on_expiry:thaw
+an on_expiry that is none behind one that is|Invalid on_expiry|0 8 kcache aes-xts-plain64 $k 0 $d 0 3 lease:9 on_expiry:fail on_expiry:thaw
 an option count too high|Number of options|0 8 kcache aes-xts-plain64 $k 0 $d 0 2 allow_discards
 an option count too low|Number of options|0 8 kcache aes-xts-plain64 $k 0 $d 0 1 allow_discards iv_large_sectors
 an option count of 2^32|Number of options|0 8 kcache aes-xts-plain64 $k 0 $d 0 4294967296
