@@ -17,6 +17,7 @@ MODULE = build/module/$(KRELEASE)
 VMRELEASE = $(eval VMRELEASE := $(shell tests/kdir.sh --vm))$(VMRELEASE)
 VMKDIR = $(firstword $(wildcard /lib/modules/$(VMRELEASE)/build /usr/src/linux-headers-$(VMRELEASE)))
 T ?= *
+TIME = 20
 
 all: modules tools ## build the module for this kernel, and the tools
 
@@ -58,7 +59,7 @@ check-all: ## the same with every VM test and all other suites
 	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
 
 CHECK = lint unit-test check-vm bench-check
-CHECK_MORE =
+CHECK_MORE = "fuzz TIME=20"
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
 check-%: packages-build packages-vm packages-%
@@ -70,6 +71,10 @@ lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, she
 
 unit-test: packages-unit ## the tools' unit tests; T=NAME for one, SAN=1 under sanitizers
 	$(Q)$(MAKE) $(S) -C tests/unit check
+
+fuzz: packages-build packages-fuzz ## fuzz all parsers, each for TIME=20 seconds; TIME=0: their corpora only; T=NAME for one
+	$(Q)$(MAKE) $(S) -C tests/fuzz all
+	$(Q)TIME=$(TIME) tests/fuzz/run.sh $(filter-out *,$(T))
 
 vm-test: packages-build packages-vm vm-helpers ## run tests/integration in VMs; T=NAME for one, T='NAME*' for some
 	$(Q)$(MAKE) vm-build
@@ -105,4 +110,4 @@ help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 		while IFS='|' read -r t h; do printf '  %-14s %s\n' "$$t" "$$h"; done
 
-.PHONY: all modules tools vm-build demo check check-all check-vm lint unit-test vm-test bench bench-check install dkms-install clean help
+.PHONY: all modules tools vm-build demo check check-all check-vm lint unit-test fuzz vm-test bench bench-check install dkms-install clean help
