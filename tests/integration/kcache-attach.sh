@@ -127,9 +127,10 @@ check "both copies damaged" refused '4|8' . "$d" attach
 reset
 
 # --- the kernel says no -----------------------------------------------------------------------------------
+ko=$(modinfo -n dm-kcache)
 rmmod dm-kcache
-mv /lib/modules/"$KERNEL"/extra/dm-kcache.ko /lib/modules/"$KERNEL"/extra/away
+mv "$ko" "$STATE/away"
 check "no module" refused 4 "no device-mapper target .kcache'; install the module" "$d" attach
-mv /lib/modules/"$KERNEL"/extra/away /lib/modules/"$KERNEL"/extra/dm-kcache.ko
+mv "$STATE/away" "$ko"
 check "at the end the volume attaches as at the start" attach
 kcache detach vol

@@ -18,7 +18,8 @@ export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 release=$1
 . /etc/os-release
-suite=${2:-$VERSION_CODENAME}
+named=${2:-}
+suite=${named:-$VERSION_CODENAME}
 ours=
 if [[ $suite = kernel:* ]]; then
 	ours=$("$here/../kernel/build.sh" "${suite#kernel:}")
@@ -52,7 +53,8 @@ chmod 755 "$work"
 kernel_package() {
 	local version
 
-	if [ "$suite" != "$VERSION_CODENAME" ]; then
+	# another suite's, or a newer one of this suite than this machine has headers of
+	if [ "$suite" != "$VERSION_CODENAME" ] || { [ -n "$named" ] && [ ! -e "/usr/src/linux-headers-$release" ]; }; then
 		cp "$("$here/suite.sh" "$suite")"/debs/*.deb "$work/"
 		return
 	fi

@@ -5,7 +5,10 @@
 # they are installed, and our module beside the kernel's, known to modprobe.
 # What is not built is left out: the caller builds (make vm-test does).
 #
-#   payload.sh KERNELRELEASE IMAGEFOLDER DESTINATION
+#   payload.sh KERNELRELEASE IMAGEFOLDER DESTINATION [MODULE]
+#
+# MODULE is the file to take for our module, packed or not, in place of the one that
+# this tree has built; it goes where DKMS would have put it.
 set -euo pipefail
 
 release=$1
@@ -30,6 +33,11 @@ if [ -e "$top/build/tools/kcache" ] && [ -e "$top/build/tools/kcache-keyhelper" 
 fi
 
 ko=$top/build/module/$release/dm-kcache.ko
+place=extra
+if [ -n "${4:-}" ]; then
+	ko=$4
+	place=updates/dkms
+fi
 if [ -e "$ko" ]; then
 	tree=$dest/../depmod
 	lib=lib/modules/$release
@@ -37,9 +45,9 @@ if [ -e "$ko" ]; then
 	cp -as "$image/modules/lib" "$tree/"
 	rm -f "$tree/$lib"/modules.*
 	cp "$image/modules/$lib"/modules.{builtin,builtin.modinfo,order} "$tree/$lib/"
-	mkdir -p "$tree/$lib/extra" "$dest/usr/$lib/extra"
-	cp "$ko" "$tree/$lib/extra/"
-	cp "$ko" "$dest/usr/$lib/extra/"
+	mkdir -p "$tree/$lib/$place" "$dest/usr/$lib/$place"
+	cp "$ko" "$tree/$lib/$place/"
+	cp "$ko" "$dest/usr/$lib/$place/"
 	depmod -b "$tree" "$release" 2>/dev/null
 	cp "$tree/$lib"/modules.* "$dest/usr/$lib/"
 fi

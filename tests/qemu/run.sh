@@ -5,19 +5,32 @@
 # in one boot, the others in a boot each (tests/integration/lib.sh says how they
 # ask). Prints what fails, and a line for each test.
 #
-#   run.sh [-v] [NAME...]     NAME as in NAME.sh, patterns allowed; -v: every line
+#   run.sh [-v] [--vm OPTIONS] [NAME...]
+#     NAME           as in NAME.sh, patterns allowed; or a test's path from the top
+#     -v             every line
+#     --vm OPTIONS   for every VM (tests/qemu/vm): another kernel, another module
 set -u
 shopt -s nullglob
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 verbose=
-[ "${1:-}" != -v ] || { verbose=1; shift; }
+while [ $# -gt 0 ]; do
+	case $1 in
+	-v) verbose=1 ;;
+	--vm) export VM_OPTIONS="${VM_OPTIONS:-} $2"; shift ;;
+	*) break ;;
+	esac
+	shift
+done
 [ $# -gt 0 ] || set -- '*'
 
 tests=()
 for pattern; do
 	found=()
+	case $pattern in
+	*/*) [ ! -e "$top/$pattern" ] || found=("$top/$pattern") ;;
+	esac
 	for f in "$top"/tests/integration/$pattern.sh "$top"/tests/integration/$pattern.host.sh; do
 		case $f in */lib.sh | */lib-*.sh) ;; *) [ ! -e "$f" ] || found+=("$f") ;; esac
 	done
@@ -101,7 +114,7 @@ if [ ${#lane1[@]} -gt 0 ]; then
 	trap '[ -z "$second" ] || kill "$second" 2>/dev/null; rm -f "$out" "$out1"' EXIT
 	trap 'exit 130' INT TERM
 	# the image is made once, not by both
-	"$here/image.sh" "$("$top/tests/kdir.sh" --vm)" >/dev/null || exit 1
+	"$here/vm" --prepare >/dev/null || exit 1
 	boot_group "${lane1[@]}" >"$out1" 2>&1 </dev/null &
 	second=$!
 fi

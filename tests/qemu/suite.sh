@@ -9,6 +9,11 @@
 #     release    its cloud kernel's release
 #     debs/      that kernel's packages, for image.sh
 #   suite.sh SUITE build FOLDER    runs kbuild in FOLDER (in this tree) with them
+#   suite.sh SUITE run COMMAND...  runs COMMAND as root in the root, in this tree at
+#                                  its own place, with debs/ at /debs. What it changes
+#                                  outside of this tree is gone when it ends
+#   suite.sh SUITE current         as with the suite alone, but makes a new root where the
+#                                  suite has another kernel by now (asked once a day)
 #   suite.sh SUITE refresh         forgets the root: the next use makes a new one
 set -euo pipefail
 export LC_ALL=C
@@ -31,6 +36,53 @@ flock 9
 if [ "${2:-}" = refresh ]; then
 	rm -rf "$cache/suite-$suite-"*
 	exit
+fi
+
+# enter build|run COMMAND...: COMMAND as root in the root, this tree at its own place.
+# /proc is for objtool, which reads it; all mounts end with the command. "run" has
+# an overlay in memory, for which the folder is made.
+enter() {
+	local over=
+
+	[ "$1" = build ] || over=$(mktemp -d)
+	shift
+	# shellcheck disable=SC2016 # expanded in there
+	unshare --mount --pid --fork sh -euc '
+		root=$1 top=$2 debs=$3 over=$4
+		shift 4
+		if [ -n "$over" ]; then
+			mount -t tmpfs -o mode=755 over "$over"
+			mkdir "$over/upper" "$over/work" "$over/root"
+			mount -t overlay -o "lowerdir=$root,upperdir=$over/upper,workdir=$over/work" over "$over/root"
+			root=$over/root
+			mkdir "$root/debs"
+			mount --bind "$debs" "$root/debs"
+		fi
+		mkdir -p "$root$top"
+		mount --bind "$top" "$root$top"
+		mount -t proc proc "$root/proc"
+		exec chroot "$root" sh -c "cd \"\$1\" && shift && exec \"\$@\"" sh "$top" "$@"' \
+		sh "$folder/root" "$top" "$folder/debs" "$over" "$@" && code=0 || code=$?
+	[ -z "$over" ] || rmdir "$over"
+	return "$code"
+}
+
+# Which kernel the suite has now. Nothing stays of the question, and the answer is
+# the one that we have where nobody can be asked.
+if [ "${2:-}" = current ] && [ -e "$folder/release" ] && [ -z "$(find "$folder/asked" -mmin -1440 2>/dev/null)" ]; then
+	# shellcheck disable=SC2016 # expanded in there
+	if now=$(enter run sh -euc '
+		apt-get -qq -o APT::Sandbox::User=root update
+		apt-cache depends linux-headers-cloud-amd64 |
+			sed -n "s/^ *Depends: linux-headers-\(.*-cloud-amd64\)$/\1/p" | head -n 1') && [ -n "$now" ]; then
+		touch "$folder/asked"
+		if [ "$now" != "$(cat "$folder/release")" ]; then
+			say "$suite has Linux $now now"
+			rm -rf "$cache/suite-$suite-"*
+		fi
+	else
+		say "cannot ask which kernel $suite has now; it had Linux $(cat "$folder/release")"
+	fi
 fi
 
 # In the root: which cloud kernel the headers are for, and its packages. Newer
@@ -61,25 +113,17 @@ if [ ! -e "$folder/release" ]; then
 		{ cat "$work/log" >&2; die "mmdebstrap failed, see above"; }
 	mv "$work/root/debs" "$work/debs"
 	mv "$work/debs/release" "$work/release"
+	touch "$work/asked"
 	rm -rf "$cache/suite-$suite-"*
 	mv "$work" "$folder"
 fi
 
-if [ $# -eq 1 ]; then
+if [ $# -eq 1 ] || [ "$2" = current ]; then
 	echo "$folder"
 	exit
 fi
-[ "$2" = build ] || die "unknown word $2"
-release=$(cat "$folder/release")
-root=$folder/root
-# this tree at its own place in the root, and /proc, which objtool reads: both
-# mounts end with the command
-mkdir -p "$root$top"
-# shellcheck disable=SC2016 # expanded in there
-unshare --mount --pid --fork sh -euc '
-	root=$1 top=$2
-	shift 2
-	mount --bind "$top" "$root$top"
-	mount -t proc proc "$root/proc"
-	exec chroot "$root" "$@"' sh "$root" "$top" \
-	make -C "/usr/src/linux-headers-$release" "M=$(realpath "$3")" modules
+case $2 in
+build) enter build make -C "/usr/src/linux-headers-$(cat "$folder/release")" "M=$(realpath "$3")" modules ;;
+run) enter "${@:2}" ;;
+*) die "unknown word $2" ;;
+esac
