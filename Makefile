@@ -90,17 +90,30 @@ bench: packages-vm packages-bench ## instructions per I/O against dm-crypt, 3 ke
 bench-check: packages-vm packages-bench ## T=quick against the figures in tests/bench/recorded.json
 	$(Q)tests/bench/run.sh --check
 
+# whole, because kbuild and tools/ run in folders of their own
+DEST = $(abspath $(DESTDIR))
 install: all ## install module and tools (DESTDIR, PREFIX)
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODULE) modules_install CONFIG_MODULE_SIG_ALL= \
-		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR) DEPMOD=true)
-	$(Q)$(MAKE) $(S) -C tools O=$(CURDIR)/build/tools install
+		$(if $(DEST),INSTALL_MOD_PATH=$(DEST) DEPMOD=true)
+	$(Q)$(MAKE) $(S) -C tools O=$(CURDIR)/build/tools DESTDIR="$(DEST)" install
 
 DKMS = dm-kcache/$(shell cat VERSION)
-dkms-install: ## have DKMS build the module for this and every later kernel
-	$(Q)install -d "$(DESTDIR)/usr/src/dm-kcache-$(notdir $(DKMS))/dm-kcache"
-	$(Q)install -m 644 Kbuild VERSION dkms.conf "$(DESTDIR)/usr/src/dm-kcache-$(notdir $(DKMS))/"
-	$(Q)install -m 644 dm-kcache/*.[ch] "$(DESTDIR)/usr/src/dm-kcache-$(notdir $(DKMS))/dm-kcache/"
-	$(Q)dkms add $(DKMS) && dkms build $(DKMS) && dkms install $(DKMS)
+DKMSDIR = $(DEST)/usr/src/dm-kcache-$(notdir $(DKMS))
+# what an earlier run has left goes first, of any version; with DESTDIR there is only the source
+dkms-install: ## have DKMS build the module for this kernel (KVER=RELEASE: for that) and every later one
+ifeq ($(DESTDIR),)
+	$(Q)dkms status dm-kcache | sed -n 's|^dm-kcache[/,] *\([^,: ]*\).*|\1|p' | sort -u | \
+		xargs -r -I{} dkms remove dm-kcache/{} --all
+endif
+	$(Q)rm -rf "$(DKMSDIR)"
+	$(Q)install -d "$(DKMSDIR)/dm-kcache"
+	$(Q)install -m 644 Kbuild VERSION dkms.conf "$(DKMSDIR)/"
+	$(Q)install -m 644 dm-kcache/*.[ch] "$(DKMSDIR)/dm-kcache/"
+ifeq ($(DESTDIR),)
+	$(Q)dkms add $(DKMS)
+	$(Q)dkms build $(DKMS) $(if $(KVER),-k $(KVER))
+	$(Q)dkms install $(DKMS) $(if $(KVER),-k $(KVER))
+endif
 
 clean: ## remove build/
 	$(Q)rm -rf build

@@ -152,6 +152,18 @@ lint_leftovers() {
 	return $bad
 }
 
+# what names the version by itself, because who reads it reads nothing else
+files_version() { printf '%s\n' VERSION dkms.conf CHANGELOG.md; }
+lint_version() {
+	local version bad=0
+
+	version=$(cat VERSION)
+	grep -qx "PACKAGE_VERSION=\"$version\"" dkms.conf || { echo "dkms.conf: PACKAGE_VERSION is not VERSION's $version"; bad=1; }
+	[ "$(sed -n 's/^## \([^ ]*\).*/\1/p' CHANGELOG.md | head -n 1)" = "$version" ] ||
+		{ echo "CHANGELOG.md: the first heading is not VERSION's $version"; bad=1; }
+	return $bad
+}
+
 # --- running them -----------------------------------------------------------
 
 item() {
@@ -169,7 +181,7 @@ item() {
 	fi
 }
 
-all=(clang-tidy sparse cppcheck tools-werror checkpatch kernel-doc shellcheck man names leftovers)
+all=(clang-tidy sparse cppcheck tools-werror checkpatch kernel-doc shellcheck man names leftovers version)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for name; do
 	declare -F "lint_$name" >/dev/null || { echo "lint: no item $name, only: ${all[*]}" >&2; exit 2; }
