@@ -59,12 +59,15 @@ check-all: ## the same with every VM test and all other suites
 	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
 
 CHECK = lint unit-test check-vm bench-check
-CHECK_MORE = "fuzz TIME=20"
+CHECK_MORE = "fuzz TIME=20" check-matrix
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
 check-%: packages-build packages-vm packages-%
 	$(Q)$(MAKE) vm-build
 	$(Q)tests/$*/run.sh
+
+# the integration tests on other kernels
+check-matrix: vm-helpers
 
 lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, shellcheck
 	$(Q)tests/lint.sh
