@@ -86,8 +86,7 @@ prepare() { # SUITE
 	fi
 	release=$(cat "$folder/release")
 	rm -rf "$keep"
-	echo "$1: Linux $release, $(tests/qemu/suite.sh "$1" run sh -c 'dkms --version; gcc --version | head -n 1' |
-		paste -sd' ')"
+	echo "$1: Linux $release, $(tests/qemu/suite.sh "$1" run dkms --version)"
 	script "dkms of $1" tests/qemu/suite.sh "$1" run tests/matrix/dkms.sh "$release" "$keep"
 	module=$(echo "$keep"/dm-kcache.ko*)
 	# without one the line above is red
