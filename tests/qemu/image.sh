@@ -72,6 +72,7 @@ elif ! kernel_package; then
 	die "apt has no linux-image-$release: run apt-get update, and apt-get install linux-headers-cloud-amd64 where that kernel is gone"
 fi
 for deb in "$work"/*.deb; do
+	[ -e "$deb" ] || break
 	dpkg -x "$deb" "$work/kernel"
 done
 modules=$work/kernel/lib/modules/$release

@@ -15,15 +15,17 @@ release=$1
 image=$2
 dest=$3
 top=$(cd "$(dirname "$0")/../.." && pwd)
+# another build of them: with lines counted, say
+tools=${KCACHE_TOOLS:-$top/build/tools}
 
 mkdir -p "$dest/kcache"
 cp -a "$top/tests" "$dest/kcache/tests"
 cp "$top/VERSION" "$dest/kcache/"
 [ ! -d "$top/Documentation" ] || cp -a "$top/Documentation" "$dest/kcache/"
 
-if [ -e "$top/build/tools/kcache" ] && [ -e "$top/build/tools/kcache-keyhelper" ] &&
-	[ -e "$top/build/tools/libcryptsetup-token-kcache.so" ]; then
-	make -s -C "$top/tools" install DESTDIR="$dest" >/dev/null
+if [ -e "$tools/kcache" ] && [ -e "$tools/kcache-keyhelper" ] &&
+	[ -e "$tools/libcryptsetup-token-kcache.so" ]; then
+	make -s -C "$top/tools" install O="$tools" DESTDIR="$dest" >/dev/null
 	# the root has /lib as a link to /usr/lib; this must not take its place
 	if [ -d "$dest/lib" ]; then
 		mkdir -p "$dest/usr/lib"

@@ -5,20 +5,25 @@
 # in one boot, the others in a boot each (tests/integration/lib.sh says how they
 # ask). Prints what fails, and a line for each test.
 #
-#   run.sh [-v] [--vm OPTIONS] [NAME...]
-#     NAME           as in NAME.sh, patterns allowed; or a test's path from the top
-#     -v             every line
-#     --vm OPTIONS   for every VM (tests/qemu/vm): another kernel, another module
+#   run.sh [OPTION...] [NAME...]     NAME as in NAME.sh, patterns allowed; or a
+#                                    test's path from the top
+#     -v                every line
+#     --vm OPTIONS      for every VM (tests/qemu/vm): another kernel, another module
+#     --end SCRIPT      a test that comes last in each boot, wherever it lies
+#     --gather FOLDER   gives each boot a disk, the first of $DISKS, and keeps it
+#                       there: what --end wants to bring out of the VM
 set -u
 shopt -s nullglob
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-verbose=
+verbose='' end='' gather=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	-v) verbose=1 ;;
 	--vm) export VM_OPTIONS="${VM_OPTIONS:-} $2"; shift ;;
+	--end) end=$(realpath -e "$2") || exit 2; shift ;;
+	--gather) gather=$2; mkdir -p "$gather"; shift ;;
 	*) break ;;
 	esac
 	shift
@@ -106,19 +111,35 @@ while read -r size test; do
 	fi
 done <"$out"
 
-boot_group() { # TEST...
-	"$here/vm" --time $((60 + 120 * $#)) tests/qemu/group "${@/#"$top/"/./}"
+# boot NAME "VM-OPTION..." TEST...: these tests in one boot, --end after them
+boot() {
+	local words=() name=$1
+
+	read -ra words <<<"$2"
+	shift 2
+	if [ -n "$gather" ]; then
+		rm -f "$gather/$name.disk"
+		truncate -s 64M "$gather/$name.disk"
+		words+=(--disk "$gather/$name.disk")
+	fi
+	"$here/vm" "${words[@]}" tests/qemu/group "${@/#"$top/"/./}"
 }
+boot_group() { boot "$1" "--time $((60 + 120 * ($# - 1)))" "${@:2}"; }
+
+last=()
+[ -z "$end" ] || last=("$end")
+[ ${#lane0[@]} -eq 0 ] || lane0+=("${last[@]}")
+[ ${#lane1[@]} -eq 0 ] || lane1+=("${last[@]}")
 if [ ${#lane1[@]} -gt 0 ]; then
 	out1=$(mktemp)
 	trap '[ -z "$second" ] || kill "$second" 2>/dev/null; rm -f "$out" "$out1"' EXIT
 	trap 'exit 130' INT TERM
 	# the image is made once, not by both
 	"$here/vm" --prepare >/dev/null || exit 1
-	boot_group "${lane1[@]}" >"$out1" 2>&1 </dev/null &
+	boot_group lane1 "${lane1[@]}" >"$out1" 2>&1 </dev/null &
 	second=$!
 fi
-[ ${#lane0[@]} -eq 0 ] || run boot_group "${lane0[@]}" -- "${lane0[@]}"
+[ ${#lane0[@]} -eq 0 ] || run boot_group lane0 "${lane0[@]}" -- "${lane0[@]}"
 if [ ${#lane1[@]} -gt 0 ]; then
 	code=0
 	wait "$second" || code=$?
@@ -129,8 +150,7 @@ for test in "${tests[@]}"; do
 	if [[ $test = *.host.sh ]]; then
 		run timeout -k 5 900 "$test" -- "$test"
 	elif options=$(head -n 10 "$test" | sed -n 's/^# vm: *//p') && [ -n "$options" ]; then
-		# shellcheck disable=SC2086 # options are words
-		run "$here/vm" $options tests/qemu/group ".${test#"$top"}" -- "$test"
+		run boot "$(basename "$test" .sh)" "$options" "$test" "${last[@]}" -- "$test" "${last[@]}"
 	fi
 done
 
