@@ -27,6 +27,12 @@ both_ways "null_blk, 16 KiB at a time" "$NULL"
 null_disk n6 irqmode=2 completion_nsec=10000 virt_boundary=1
 both_ways "null_blk, page boundaries" "$NULL"
 
+# zones want to be written in order, which writes that go to workers may not keep
+null_disk n7 zoned=1 zone_size=4
+dmesg_mark
+check "a zoned device is refused" not map m kcache ctx 0 "$NULL" 0 65536
+check "and the log says why" dmesg_has 'kcache: Zoned devices are not supported'
+
 # sectors of 4096 bytes, of which each is half a physical one
 modprobe sd_mod
 modprobe scsi_debug dev_size_mb=64 sector_size=4096 physblk_exp=1 opt_xferlen_exp=4 lbpu=1 lbpws=1 delay=1
