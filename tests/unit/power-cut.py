@@ -1,14 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A power cut at any point of create, on a plain file.
+"""A power cut at any point of create, or of a change of the header, on a plain file.
 
-  power-cut.py KCACHE CONFIG LOG SIZE WORKDIR
+  power-cut.py create KCACHE CONFIG LOG SIZE WORKDIR
+  power-cut.py update KCACHE CONFIG LOG BEFORE WORKDIR PROGRAM
 
 LOG is what record-writes.c recorded of one create on an empty file of SIZE
-bytes. Every state that a power cut could have left is rebuilt: each prefix of
-the writes; each prefix and half of the next write; and, because a disk may
-reorder what was not flushed, each prefix with one write missing that no flush
-followed. On each of them:
+bytes, or of one "PROGRAM FILE update" (header-update-main.c) on a copy of BEFORE.
+Every state that a power cut could have left is rebuilt: each prefix of the writes;
+each prefix and half of the next write; and, because a disk may reorder what was
+not flushed, each prefix with one write missing that no flush followed.
+
+On each of create's:
 
   * dump says clearly what it is: exit 0 (complete, or unfinished) or 4 (nothing
     there) or 8 (does not hold); complete only if create had written its token
@@ -17,16 +20,24 @@ followed. On each of them:
   * create, without --force, either completes (exit 0) or refuses a device that
     is not blank (exit 5); what is complete is never made anew
 
+On each of an update's:
+
+  * the header loads, and holds the old token, both, or the new one, each of which
+    the volume's key knows as it was written
+  * dump says the same of their number
+  * the update, run again, brings it to its end: the new token alone
+
 Prints "ok - ..." and "not ok - ..." lines.
 """
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
-kcache, config, log, size, work = sys.argv[1:]
-size = int(size)
+what_is_cut, kcache, config, log, start, work = sys.argv[1:7]
+size = int(start) if what_is_cut == "create" else os.path.getsize(start)
 
 
 def parse():
@@ -52,7 +63,9 @@ def run(*args):
 def image(writes, name):
     """The file, and a hash of what it holds."""
     path = os.path.join(work, name)
-    with open(path, "w+b") as f:
+    if what_is_cut == "update":
+        shutil.copyfile(start, path)
+    with open(path, "r+b" if what_is_cut == "update" else "w+b") as f:
         f.truncate(size)
         for offset, payload in writes:
             f.seek(offset)
@@ -73,7 +86,7 @@ def attach(path, state):
     return None
 
 
-def judge(writes, complete):
+def judge_create(writes, complete):
     """None, or what is wrong with this state. complete: True, False, or None where both are right."""
     path, digest = image(writes, "cut.img")
     if (digest, complete) in judged:
@@ -106,6 +119,35 @@ def judge(writes, complete):
     code, out, err = run("dump", "--json", path)
     if code or json.loads(out)["unfinished"]:
         return f"created anew, but dump: exit {code}: {err}"
+    return None
+
+
+def program(verb, path):
+    p = subprocess.run([sys.argv[7], path, verb], capture_output=True, text=True, check=False)
+    return p.returncode, p.stdout.split(), p.stderr.strip()
+
+
+def judge_update(writes, complete):
+    """None, or what is wrong with this state."""
+    path, digest = image(writes, "cut.img")
+    if (digest, complete) in judged:
+        return None
+    judged.add((digest, complete))
+    code, tokens, err = program("check", path)
+    if code or tokens not in (["old"], ["old", "new"], ["new"]):
+        return f"the header does not hold: exit {code}, tokens {tokens}: {err}"
+    if complete and tokens != ["new"]:
+        return f"written to the end, but the tokens are {tokens}"
+    code, out, err = run("dump", "--json", path)
+    if code or len(json.loads(out)["recipients"]) != len(tokens):
+        return f"dump of {tokens}: exit {code}: {err}"
+    seen[" and ".join(tokens), code] = seen.get((" and ".join(tokens), code), 0) + 1
+    code, _, err = program("update", path)
+    if code:
+        return f"the update does not go on from {tokens}: exit {code}: {err}"
+    code, after, err = program("check", path)
+    if code or after != ["new"]:
+        return f"the update went on from {tokens} to {after}: exit {code}: {err}"
     return None
 
 
@@ -145,15 +187,20 @@ def has_token(writes):
 failed = count = 0
 for what, writes, complete in states(entries):
     count += 1
-    # the token may be there in the first copy alone: that is a volume
-    wrong = judge(writes, complete if complete else None if has_token(writes) else False)
+    if what_is_cut == "update":
+        wrong = judge_update(writes, complete)
+    else:
+        # the token may be there in the first copy alone: that is a volume
+        wrong = judge_create(writes, complete if complete else None if has_token(writes) else False)
     if wrong:
         failed += 1
         print(f"not ok - power cut {what}: {wrong}")
-print(f"# {count} states, {len(judged)} of them different; (dump, create's exit code): {seen}")
-if count < 20 or not any(s == "unfinished" for s, _ in seen):
-    print(f"not ok - the recording holds a whole create ({count} states)")
+print(f"# {count} states, {len(judged)} of them different; (what it is, exit code): {seen}")
+wanted = {"unfinished", "complete"} if what_is_cut == "create" else {"old", "old and new", "new"}
+if count < 20 or not wanted <= {s for s, _ in seen}:
+    print(f"not ok - the recording holds all of it ({count} states)")
     failed += 1
 if not failed:
-    print(f"ok - a power cut at any of {count} points of create leaves a clear answer and no half volume")
+    left = "a clear answer and no half volume" if what_is_cut == "create" else "a volume with a token that holds"
+    print(f"ok - a power cut at any of {count} points of {what_is_cut} leaves {left}")
 sys.exit(1 if failed else 0)

@@ -205,17 +205,3 @@ check "the key is disabled" expect_exit 0 kcache key disable "$key"
 refused "a disabled key" 7 'Disabled|disabled' "$(file disabled 20M)" --key "$key"
 check "the key is enabled again" expect_exit 0 kcache key enable "$key"
 check "and makes a volume" expect_exit 0 kcache -q create "$(file enabled 20M)" --key "$key"
-
-# --- a power cut ------------------------------------------------------------
-f=$(file recorded 20M)
-check "the writes of a create are recorded" env RECORD_FILE="$f" RECORD_LOG="$work/writes" \
-	LD_PRELOAD="$tools/../unit/record-writes.so" ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 "$tools/kcache" -q create "$f"
-./power-cut.py "$tools/kcache" "$KCACHE_CONFIG" "$work/writes" 20971520 "$work" >"$work/cuts"
-while read -r line; do
-	case $line in
-	'ok - '*) pass "${line#ok - }" ;;
-	'not ok - '*) fail "${line#not ok - }" ;;
-	*) echo "$line" ;;
-	esac
-done <"$work/cuts"
-check "the power cuts were all tried" grep -q '^# .* states' "$work/cuts"
