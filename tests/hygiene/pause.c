@@ -7,6 +7,7 @@
  *	unwrapped	in the key helper, the DEK has just been decrypted
  *	verified	in kcache, before the DEK goes into the kernel's keyring
  *	keyring		in kcache, the DEK is there and the table is about to be loaded
+ *	loaded		in kcache, the kernel has just loaded the table
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -59,11 +60,15 @@ int ioctl(int fd, unsigned long request, ...)
 {
 	va_list ap;
 	void *arg;
+	int r;
 
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
 	if (request == DM_TABLE_LOAD)
 		pause_at("keyring");
-	return REAL(ioctl)(fd, request, arg);
+	r = REAL(ioctl)(fd, request, arg);
+	if (request == DM_TABLE_LOAD)
+		pause_at("loaded");
+	return r;
 }
