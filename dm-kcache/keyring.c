@@ -71,8 +71,10 @@ static kcache_key_reader find_reader(const char *name, struct key_type **type)
 }
 
 /*
- * request_key() passes over an expired key and says that there is none. The
- * difference is what an administrator needs to know, so ask the keyrings.
+ * request_key() passes over an expired key and says that there is none; the same
+ * of a revoked one, if another keyring of the task could be searched as well. The
+ * difference is what an administrator needs to know, and what keeps a reload from
+ * taking a key that was withdrawn for one that was forgotten: ask the keyrings.
  */
 static int why_no_key(struct key_type *kt, const char *desc)
 {
@@ -90,8 +92,9 @@ static int why_no_key(struct key_type *kt, const char *desc)
 				     true);
 		if (!IS_ERR(ref))
 			key_ref_put(ref);
-		else if (PTR_ERR(ref) == -EKEYEXPIRED)
-			return -EKEYEXPIRED;
+		else if (PTR_ERR(ref) == -EKEYEXPIRED ||
+			 PTR_ERR(ref) == -EKEYREVOKED)
+			return PTR_ERR(ref);
 	}
 	return -ENOKEY;
 }
