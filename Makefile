@@ -49,16 +49,16 @@ packages-%:
 CHECK_VM = kcache-* target-* vm-*
 
 check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages)
-	$(Q)tests/packages.sh build lint unit vm bench
+	$(Q)tests/packages.sh build lint unit kunit vm bench
 	$(Q)$(MAKE) all
 	$(Q)tests/check.sh $(CHECK)
 
 check-all: ## the same with every VM test and all other suites
-	$(Q)tests/packages.sh build lint unit vm bench
+	$(Q)tests/packages.sh build lint unit kunit vm bench
 	$(Q)$(MAKE) all
 	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
 
-CHECK = lint unit-test check-vm bench-check
+CHECK = lint unit-test check-kunit check-vm bench-check
 CHECK_MORE = "fuzz TIME=20" check-matrix check-stress check-crash check-hygiene
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
@@ -68,6 +68,10 @@ check-%: packages-build packages-vm packages-%
 
 # the integration tests on other kernels
 check-matrix: vm-helpers
+
+# builds its own module, for its own kernels
+check-kunit: packages-vm packages-kunit ## the module's KUnit suites: two CPUs in QEMU, and User Mode Linux
+	$(Q)tests/kunit/run.sh
 
 lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, shellcheck
 	$(Q)tests/lint.sh

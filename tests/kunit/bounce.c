@@ -452,6 +452,7 @@ static struct kunit_case bounce_cases[] = {
 
 struct kunit_suite kcache_bounce_suite = {
 	.name = "kcache-bounce",
+	.suite_init = rig_begin,
 	.init = bounce_init,
 	.exit = bounce_exit,
 	.test_cases = bounce_cases,

@@ -183,6 +183,7 @@ static struct kunit_case cipher_cases[] = {
 
 struct kunit_suite kcache_cipher_suite = {
 	.name = "kcache-cipher",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = cipher_cases,

@@ -387,6 +387,7 @@ static struct kunit_case crypt_cases[] = {
 
 struct kunit_suite kcache_crypt_suite = {
 	.name = "kcache-crypt",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = crypt_cases,

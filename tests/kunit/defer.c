@@ -310,6 +310,7 @@ static struct kunit_case defer_cases[] = {
 
 struct kunit_suite kcache_defer_suite = {
 	.name = "kcache-defer",
+	.suite_init = rig_begin,
 	.init = defer_init,
 	.exit = defer_exit,
 	.test_cases = defer_cases,

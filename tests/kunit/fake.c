@@ -550,27 +550,39 @@ void rig_forget(struct key *key)
 	KUNIT_EXPECT_EQ(rig.test, key_unlink(rig.ring, key), 0);
 }
 
-/* The thread that runs a test ends with it, and its credentials with it. */
-static int take_keyring(void)
+/*
+ * The thread that runs a test ends with it, and its credentials with it. @process:
+ * as its process keyring, or its thread keyring.
+ */
+static struct key *take_keyring(bool process)
 {
-	struct key *ring;
+	struct key *ring, **place;
 	struct cred *cred;
 
 	ring = keyring_alloc("kcache-kunit", GLOBAL_ROOT_UID, GLOBAL_ROOT_GID,
 			     current_cred(), KEY_POS_ALL,
 			     KEY_ALLOC_NOT_IN_QUOTA, NULL, NULL);
 	if (IS_ERR(ring))
-		return PTR_ERR(ring);
+		return ring;
 	cred = prepare_creds();
 	if (!cred) {
 		key_put(ring);
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	}
-	key_put(cred->thread_keyring);
-	cred->thread_keyring = key_get(ring);
+	place = process ? &cred->process_keyring : &cred->thread_keyring;
+	key_put(*place);
+	*place = key_get(ring);
 	commit_creds(cred);
-	rig.ring = ring;
-	return 0;
+	return ring;
+}
+
+/* One that is searched after the first, and is empty. */
+void rig_second_keyring(void)
+{
+	struct key *ring = take_keyring(true);
+
+	KUNIT_ASSERT_FALSE(rig.test, IS_ERR(ring));
+	key_put(ring);
 }
 
 /* ---- the reference ---- */
@@ -649,7 +661,8 @@ int rig_init(struct kunit *test)
 	rig.reference = crypto_alloc_skcipher("xts(ecb(aes-generic))", 0, 0);
 	if (IS_ERR(rig.reference))
 		return PTR_ERR(rig.reference);
-	return take_keyring();
+	rig.ring = take_keyring(false);
+	return PTR_ERR_OR_ZERO(rig.ring);
 }
 
 void rig_exit(struct kunit *test)
@@ -684,7 +697,8 @@ void rig_exit(struct kunit *test)
 
 	if (!IS_ERR_OR_NULL(rig.reference))
 		crypto_free_skcipher(rig.reference);
-	key_put(rig.ring);
+	if (!IS_ERR(rig.ring))
+		key_put(rig.ring);
 	vfree(rig.disk);
 	kfree(rig.queue);
 	kfree(rig.below);

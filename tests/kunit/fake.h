@@ -4,6 +4,7 @@
  * module's own constructor, a disk in memory, bios, a clock, a keyring of the
  * test's own, and a reference that encrypts one data unit at a time.
  *
+ * Their .suite_init is rig_begin(), which sets the module up before the first.
  * One test runs at a time, so there is one rig. Its .init and .exit are
  * rig_init() and rig_exit(); the latter takes apart what a test left behind, also
  * one that was aborted, and fails the test if a cipher, a key object or a timer
@@ -121,6 +122,7 @@ extern struct rig rig;
 /* captured when the module registered it */
 extern struct target_type *fake_target_type;
 
+int rig_begin(struct kunit_suite *suite);
 int rig_init(struct kunit *test);
 void rig_exit(struct kunit *test);
 
@@ -140,6 +142,7 @@ extern const u8 rig_other_dek[KCACHE_KEY_SIZE];
 struct key *rig_key(const char *type, const char *desc, const void *payload,
 		    size_t len);
 void rig_forget(struct key *key);
+void rig_second_keyring(void);
 
 /* ---- targets ---- */
 

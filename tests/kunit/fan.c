@@ -129,6 +129,7 @@ static struct kunit_case fan_cases[] = {
 
 struct kunit_suite kcache_fan_suite = {
 	.name = "kcache-fan",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = fan_cases,

@@ -180,6 +180,7 @@ static struct kunit_case iv_cases[] = {
 
 struct kunit_suite kcache_iv_suite = {
 	.name = "kcache-iv",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = iv_cases,

@@ -69,7 +69,7 @@ static void refused(struct kunit *test, struct fake_md *md, const char *line,
 	struct kcache_target *kc;
 	char *error;
 
-	KUNIT_EXPECT_EQ_MSG(test, rig_try(md, line, &kc, &error), want, "%s",
+	KUNIT_ASSERT_EQ_MSG(test, rig_try(md, line, &kc, &error), want, "%s",
 			    line);
 	KUNIT_EXPECT_STREQ(test, (const char *)error, why);
 }
@@ -264,6 +264,26 @@ static void refusals_of_the_keyring(struct kunit *test)
 	refused(test, md, "aes-xts-plain64 :64:trusted:kc:dek 0 /dev/disk 64",
 		-EINVAL, "Key type is not supported by this kernel");
 	KUNIT_EXPECT_EQ(test, kunit_key_objects(), 0U);
+}
+
+/*
+ * Another keyring of the task that could be searched, and has no key, must not make
+ * a revoked or expired one look like one that was never there.
+ */
+static void refusals_with_a_second_keyring(struct kunit *test)
+{
+	struct fake_md *md = rig_md("one");
+	struct key *key;
+
+	rig_second_keyring();
+	refused(test, md, LINE, -ENOKEY,
+		"Key is not in a keyring of this process");
+	key = usual_key();
+	key->expiry = ktime_get_real_seconds() - 1;
+	refused(test, md, LINE, -EKEYEXPIRED, "Key has expired");
+	key->expiry = TIME64_MAX;
+	key_revoke(key);
+	refused(test, md, LINE, -EKEYREVOKED, "Key has been revoked");
 }
 
 /* A missing key is no matter for a live object; one that is known to be bad is. */
@@ -505,6 +525,7 @@ static struct kunit_case key_cases[] = {
 	KUNIT_CASE(a_wiped_object_still_knows_its_key),
 	KUNIT_CASE(another_key_is_rejected),
 	KUNIT_CASE(refusals_of_the_keyring),
+	KUNIT_CASE(refusals_with_a_second_keyring),
 	KUNIT_CASE(a_revoked_key_is_an_error_for_a_reload),
 	KUNIT_CASE(refusals_of_the_crypto_api),
 	KUNIT_CASE(no_memory_for_an_object),
@@ -525,6 +546,7 @@ static struct kunit_case key_cases[] = {
 
 struct kunit_suite kcache_key_suite = {
 	.name = "kcache-key",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = key_cases,

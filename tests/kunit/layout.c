@@ -266,6 +266,7 @@ static struct kunit_case layout_cases[] = {
 
 struct kunit_suite kcache_layout_suite = {
 	.name = "kcache-layout",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = layout_cases,

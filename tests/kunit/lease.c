@@ -406,6 +406,7 @@ static struct kunit_case lease_cases[] = {
 
 struct kunit_suite kcache_lease_suite = {
 	.name = "kcache-lease",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = lease_cases,

@@ -12,9 +12,8 @@
  * Keys come from a keyring of the test's thread, through the module's own
  * keyring.c; ciphers from the kernel's crypto API.
  *
- * The plan is printed when the module is initialized; KUnit runs the suites after
- * that. Linux 6.1 numbers the results of a module and says nowhere how many there
- * are to be.
+ * The plan is printed when the first suite begins. Linux 6.1 numbers the results
+ * of a module and says nowhere how many there are to be.
  */
 #include <linux/module.h>
 
@@ -29,22 +28,33 @@
 
 static struct kunit_suite *const plan[] = { SUITES };
 
+/* The module is set up, once. */
+static bool ready;
+
 kunit_test_suites(SUITES);
 
-static int __init kunit_main_init(void)
+int rig_begin(struct kunit_suite *suite)
 {
-	int r = kunit_target_init();
+	int r;
 
-	if (r)
-		return r;
+	if (ready)
+		return 0;
 	pr_info("KTAP version 1\n");
 	pr_info("1..%zu\n", ARRAY_SIZE(plan));
+	r = kunit_target_init();
+	ready = !r;
+	return r;
+}
+
+static int kunit_main_init(void)
+{
 	return 0;
 }
 
-static void __exit kunit_main_exit(void)
+static void kunit_main_exit(void)
 {
-	kunit_target_exit();
+	if (ready)
+		kunit_target_exit();
 }
 
 module_init(kunit_main_init);

@@ -254,6 +254,7 @@ static struct kunit_case park_cases[] = {
 
 struct kunit_suite kcache_park_suite = {
 	.name = "kcache-park",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = park_cases,

@@ -16,8 +16,19 @@
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
 #include <linux/hrtimer.h>
+#include <linux/init.h>
 #include <linux/kobject.h>
+#include <linux/module.h>
 #include <linux/timekeeping.h>
+
+/*
+ * KUnit runs the suites of a module before its module_init(): they set the module
+ * up themselves (main.c), from code that is no more a part of its loading.
+ */
+#undef __init
+#undef __exit
+#define __init
+#define __exit
 
 /* ---- device-mapper: a struct dm_table is our struct fake_md ---- */
 

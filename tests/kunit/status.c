@@ -209,6 +209,7 @@ static struct kunit_case status_cases[] = {
 
 struct kunit_suite kcache_status_suite = {
 	.name = "kcache-status",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = status_cases,

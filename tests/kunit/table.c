@@ -551,6 +551,7 @@ static struct kunit_case table_cases[] = {
 
 struct kunit_suite kcache_table_suite = {
 	.name = "kcache-table",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = table_cases,

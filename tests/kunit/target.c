@@ -11,8 +11,8 @@
 
 #undef module_init
 #undef module_exit
-#define module_init(fn) int __init kunit_target_init(void) { return fn(); }
-#define module_exit(fn) void __exit kunit_target_exit(void) { fn(); }
+#define module_init(fn) int kunit_target_init(void) { return fn(); }
+#define module_exit(fn) void kunit_target_exit(void) { fn(); }
 #include "dm-kcache/target.c"
 
 static void ctr_sets_the_target_up(struct kunit *test)
@@ -198,6 +198,7 @@ static struct kunit_case target_cases[] = {
 
 struct kunit_suite kcache_target_suite = {
 	.name = "kcache-target",
+	.suite_init = rig_begin,
 	.init = rig_init,
 	.exit = rig_exit,
 	.test_cases = target_cases,

@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The KUnit suites, three times: on a kernel of our own (tests/kernel/build.sh) in
+# QEMU with AES-NI, there again without (the generic cipher, another path through
+# everything), and as User Mode Linux. Each time the driver that the module has to
+# choose is given to it, and is a test like the others.
+#
+#   run.sh [RUN...]     of aes-ni, generic, um; all of them if none is named
+#
+# Logs are in build/kunit/logs. tests/kunit/ktap.py counts, and is tested first.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+cd "$top" || exit
+[ $# -gt 0 ] || set -- aes-ni generic um
+logs=build/kunit/logs
+mkdir -p "$logs"
+export PYTHONDONTWRITEBYTECODE=1
+
+generic='xts(ecb(aes-generic))'
+passed=0
+failed=0
+
+# the module for a kernel of ours; its path in $ko
+build() { # FLAVOUR [make arguments]
+	local flavour=$1 kernel
+	shift
+
+	kernel=$(tests/kernel/build.sh "$flavour") && ko=$("$here/build.sh" "$kernel/build" "$@")
+}
+
+# what the kernel printed goes to stdout; only what went wrong to the log
+x86() { # RUN CPU DRIVER
+	tests/qemu/vm --flavour base --cpu "$2" --quiet --scratch 0:1M --time 180 --log "$logs/$1" \
+		--append "log_buf_len=4M rcupdate.rcu_expedited=1" \
+		--add "$ko:/kcache/dm-kcache-kunit.ko" \
+		tests/kunit/guest.sh /kcache/dm-kcache-kunit.ko "driver=$3" >"$logs/$1.boot" 2>&1
+}
+
+um() { # RUN DRIVER
+	local dir=$logs/$1 kernel
+
+	rm -rf "$dir"
+	mkdir -p "$dir/root/dev"
+	kernel=$(tests/kernel/build.sh um)/vmlinuz
+	gcc -O2 -static -o "$dir/root/init" "$here/init.c" || return
+	cp "$ko" "$dir/root/"
+	echo -n "driver=$2" >"$dir/root/params"
+	(cd "$dir/root" && find . | cpio --quiet -o -H newc -R 0:0) >"$dir/initrd"
+	# its memory is a file in TMPDIR; nothing else of this machine is in reach
+	timeout -k 5 120 "$kernel" mem=256M initrd="$dir/initrd" ignore_loglevel panic=-1 \
+		log_buf_len=4M rcupdate.rcu_expedited=1 con=null con0=null,fd:1 ssl=null \
+		</dev/null >"$dir/output.log" 2>"$logs/$1.boot"
+}
+
+# a run: boots, reads, counts
+run() { # RUN
+	local code=0 line log=$logs/$1/output.log
+
+	rm -f "$log"
+	case $1 in
+	aes-ni) build base && x86 "$1" max __xts-aes-aesni ;;
+	generic) build base && x86 "$1" max,-aes "$generic" ;;
+	um) build um ARCH=um && um "$1" "$generic" ;;
+	*) echo "kunit: no run $1: want aes-ni, generic or um" >&2; exit 2 ;;
+	esac || code=$?
+	# a machine that died left its story on the console
+	[ -s "$log" ] || log=$logs/$1/console.log
+	line=$("$here/ktap.py" "$1" <"$log")
+	[ "$(tail -n 1 <<<"$line")" != "$1: 0 passed, 0 failed" ] || code=1
+	sed '$d' <<<"$line"
+	line=$(tail -n 1 <<<"$line")
+	line=${line#*: }
+	passed=$((passed + ${line%% *}))
+	line=${line#*, }
+	failed=$((failed + ${line%% *}))
+	if [ "$code" -ne 0 ]; then
+		echo "not ok - $1: the machine is well at the end (exit code $code)"
+		[ ! -s "$logs/$1.boot" ] || sed 's/^/    | /' "$logs/$1.boot"
+		failed=$((failed + 1))
+	fi
+}
+
+out=$("$here/ktap-test.py") || grep -A1 '^not ok' <<<"$out"
+line=$(tail -n 1 <<<"$out")
+printf '  %-7s %s\n' TEST "$line"
+line=${line#*: }
+passed=${line%% *}
+line=${line#*, }
+failed=${line%% *}
+for run; do
+	run "$run"
+done
+echo "kunit: $passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
