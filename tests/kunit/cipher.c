@@ -31,6 +31,13 @@ static struct crypto_skcipher *alloc_counted(const char *name, u32 type, u32 mas
 		mask = 0;
 	}
 	tfm = crypto_alloc_skcipher(name, type, mask);
+	/* what tests have asked for stays registered, and comes before what it wraps */
+	if (!IS_ERR(tfm) && !rig.cipher &&
+	    strstarts(crypto_skcipher_driver_name(tfm), "cryptd(xts(ecb(")) {
+		crypto_free_skcipher(tfm);
+		tfm = crypto_alloc_skcipher(name, type,
+					    mask | CRYPTO_ALG_ASYNC);
+	}
 	if (!IS_ERR(tfm))
 		atomic_inc(&rig.ciphers);
 	return tfm;

@@ -30,6 +30,7 @@ BAD = [
     ("no plan", lambda t: t.replace("[    2.000001] 1..2\n", ""), 3),
     ("a plan of nothing", lambda t: t.replace("[    2.000001] 1..2", "1..0"), 3),
     ("a second plan", lambda t: t.replace("] 1..2\n", "] 1..2\n1..2\n"), 3),
+    ("the kernel's own empty plan alone", lambda t: "KTAP version 1\n1..0\n", 0),
     ("a second header", lambda t: t + "KTAP version 1\n", 3),
     ("a suite without a plan", lambda t: t.replace("    1..2\n", ""), 1),
     ("a test that failed", lambda t: t.replace("    ok 2 - b", "    not ok 2 - b"), 2),
@@ -60,6 +61,7 @@ BAD = [
 ]
 
 FORMS = [
+    ("a log in which the kernel's own empty plan stands", "KTAP version 1\n1..0\n" + GOOD, 3),
     ("the log of Linux 6.1", GOOD, 3),
     ("the log of a later kernel",
      GOOD.replace(" - ", " ").replace("    # Subtest", "    KTAP version 1\n    # Subtest"), 3),

@@ -16,7 +16,8 @@
 	"Key of 32 bytes is refused: it would be AES-128, AES-256-XTS takes 64"
 #define E_SIZE "Invalid key size: AES-256-XTS takes 64 bytes"
 #define E_DESC "Key description is missing: want :64:<type>:<description>"
-#define E_SPACE "White space in a key description is refused"
+#define E_SPACE \
+	"White space and backslashes in a key description are refused"
 #define E_TYPE "Unknown key type: want logon, user, encrypted or trusted"
 #define E_ARGS \
 	"Not enough arguments: want <cipher> <key> <iv_offset> <device> <offset>"
@@ -114,6 +115,9 @@ static void keys_are_refused(struct kunit *test)
 		{ "aes-xts-plain64 :64:logon:a\vb 0 /dev/disk 64", E_SPACE },
 		{ "aes-xts-plain64 :64:logon:a\fb 0 /dev/disk 64", E_SPACE },
 		{ "aes-xts-plain64 :64:logon:a\rb 0 /dev/disk 64", E_SPACE },
+		{ "aes-xts-plain64 :64:logon:a\\b 0 /dev/disk 64", E_SPACE },
+		{ "aes-xts-plain64 :64:logon:a\xa0z 0 /dev/disk 64", E_SPACE },
+		{ "aes-xts-plain64 :+64:logon:kc:dek 0 /dev/disk 64", E_KEY },
 		{ "aes-xts-plain64 :64::kc:dek 0 /dev/disk 64", E_TYPE },
 		{ "aes-xts-plain64 :64:Logon:kc:dek 0 /dev/disk 64", E_TYPE },
 		{ "aes-xts-plain64 :64:keyring:kc:dek 0 /dev/disk 64", E_TYPE },
@@ -155,7 +159,13 @@ static void other_arguments_are_refused(struct kunit *test)
 		{ "aes-xts-plain64 " KEY " -1 /dev/disk 64", E_IV },
 		{ "aes-xts-plain64 " KEY " x /dev/disk 64", E_IV },
 		{ "aes-xts-plain64 " KEY " 8k /dev/disk 64", E_IV },
+		{ "aes-xts-plain64 " KEY " +8 /dev/disk 64", E_IV },
+		{ "aes-xts-plain64 " KEY " 8\n /dev/disk 64", E_IV },
+		{ "aes-xts-plain64 " KEY " 18446744073709551616 /dev/disk 64",
+		  E_IV },
 		{ "aes-xts-plain64 " KEY " 0 /dev/disk -8", E_OFFSET },
+		{ "aes-xts-plain64 " KEY " 0 /dev/disk 18446744073709551680",
+		  E_OFFSET },
 		{ "aes-xts-plain64 " KEY " 0 /dev/disk ten", E_OFFSET },
 		{ "aes-xts-plain64 " KEY " 0 /dev/disk 64s", E_OFFSET },
 		{ GOOD " 1", E_COUNT },
@@ -165,6 +175,7 @@ static void other_arguments_are_refused(struct kunit *test)
 		{ GOOD " 3 allow_discards same_cpu_crypt", E_COUNT },
 		{ GOOD " 1x allow_discards", E_COUNT },
 		{ GOOD " -1 allow_discards", E_COUNT },
+		{ GOOD " 4294967297 allow_discards", E_COUNT },
 	};
 
 	refuse(test, list, ARRAY_SIZE(list));
@@ -181,6 +192,7 @@ static void options_are_refused(struct kunit *test)
 		{ GOOD " 1 sector_size:8192", E_SECTOR },
 		{ GOOD " 1 sector_size:4096x", E_SECTOR },
 		{ GOOD " 1 sector_size:-512", E_SECTOR },
+		{ GOOD " 1 sector_size:4294967808", E_SECTOR },
 		{ GOOD " 1 lease:", E_LEASE },
 		{ GOOD " 1 lease:0", E_LEASE },
 		{ GOOD " 1 lease:-1", E_LEASE },
@@ -188,6 +200,7 @@ static void options_are_refused(struct kunit *test)
 		{ GOOD " 1 lease:4294967296", E_LEASE },
 		{ GOOD " 2 lease:5 on_expiry:", E_EXPIRY },
 		{ GOOD " 2 lease:5 on_expiry:panic", E_EXPIRY },
+		{ GOOD " 3 lease:5 on_expiry:fail on_expiry:panic", E_EXPIRY },
 		{ GOOD " 1 integrity:32:aead", E_INTEGRITY },
 		{ GOOD " 1 integrity_key_size:32", E_INTEGRITY },
 		{ GOOD " 1 allow_discard", E_OPTION },
@@ -521,7 +534,7 @@ static void random_lines(struct kunit *test)
 static void seconds(struct kunit *test)
 {
 	static const char *const wrong[] = {
-		"", "0", "-1", "+", "1.5", "1 ", "0x", "4294967296", "ten",
+		"", "0", "-1", "+1", "1.5", "1 ", "1\n", "0x", "4294967296", "ten",
 	};
 	unsigned int i, n = 0;
 
