@@ -49,20 +49,25 @@ static struct crypto_skcipher *alloc_tfm(void)
 
 	tfm = crypto_alloc_skcipher("__xts(aes)", CRYPTO_ALG_INTERNAL,
 				    CRYPTO_ALG_INTERNAL | CRYPTO_ALG_ASYNC);
+	/* out of memory is not a reason to settle for a slower one */
+	if (PTR_ERR(tfm) == -ENOMEM)
+		goto instead;
 	if (!IS_ERR(tfm) && is_sync(tfm))
-		goto found;
+		goto instead;
 	if (!IS_ERR(tfm))
 		crypto_free_skcipher(tfm);
 
 	tfm = crypto_alloc_skcipher("xts(aes)", 0, CRYPTO_ALG_ASYNC |
 				    CRYPTO_ALG_ALLOCATES_MEMORY);
+	if (PTR_ERR(tfm) == -ENOMEM)
+		goto instead;
 	if (!IS_ERR(tfm) && is_sync(tfm) && (!is_slow(tfm) || is_slow(any)))
-		goto found;
+		goto instead;
 	if (!IS_ERR(tfm))
 		crypto_free_skcipher(tfm);
 	return any;
 
-found:
+instead:
 	crypto_free_skcipher(any);
 	return tfm;
 }
