@@ -153,8 +153,9 @@ if [ -w $ima/policy ] && echo 'measure func=CRITICAL_DATA label=device-mapper te
 	}
 	check "IMA gets the target" measured kcache
 	fields() { measured "$1" | tr ',;' '\n' | grep '=' | grep -v target_version | sed "s/=$1$/=target/"; }
-	theirs=$(fields crypt)
+	# ours first: it is in the list, and the same once more is not added behind dm-crypt's
 	ours=$(fields kcache)
+	theirs=$(fields crypt)
 	# dm-crypt has that option, and says so, since 6.10
 	grep -q high_priority <<<"$theirs" || ours=$(grep -v high_priority <<<"$ours")
 	check "with dm-crypt's fields" same "$ours" "$theirs"

@@ -7,10 +7,12 @@
 . "$(dirname "$0")/../integration/lib.sh"
 
 wants() { sed -n "s/^$1 //p" /etc/kcache-matrix; }
+# a kernel that is not made for it has no such file
+fips() { cat /proc/sys/crypto/fips_enabled 2>/dev/null || echo 0; }
 ko=$(modinfo -n dm-kcache)
 
 check "the kernel is $(wants release)" same "$(uname -r)" "$(wants release)"
-check "the kernel's fips_enabled is $(wants fips)" same "$(cat /proc/sys/crypto/fips_enabled)" "$(wants fips)"
+check "the kernel's fips_enabled is $(wants fips)" same "$(fips)" "$(wants fips)"
 check "the module lies where DKMS puts it" matches "$ko" '/updates/dkms/dm-kcache\.ko'
 check "and is the one that DKMS has built" same "$(sha256sum <"$ko")" "$(wants module)  -"
 check "it loads" modprobe dm-kcache
