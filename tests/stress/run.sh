@@ -1,34 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# make check-stress: loads while things happen, little memory, many volumes; each in
-# a VM of its own, two at a time. Ends with "stress: N passed, N failed".
+# make check-stress: loads while things happen, and little memory; each in a VM of its
+# own, two at a time. Ends with "stress: N passed, N failed".
 #
-#   run.sh [--seed N] [--time SECONDS] [--volumes N] [load|memory|volumes]...
-#
-# --volumes N alone means the volumes alone: 1,000 take half an hour.
+#   run.sh [--seed N] [--time SECONDS] [load|memory]...
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 . "$here/../guests.sh"
 
-seed=$((RANDOM * 32768 + RANDOM)) seconds=60 volumes=100 all=(load memory volumes)
-named=() many=
+seed=$((RANDOM * 32768 + RANDOM)) seconds=60 all=(load memory)
+named=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--seed) seed=$2; shift ;;
 	--time) seconds=$2; shift ;;
-	--volumes) volumes=$2 many=1; shift ;;
-	load | memory | volumes) named+=("$1") ;;
+	load | memory) named+=("$1") ;;
 	*) sed -n '3,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 	esac
 	shift
 done
 if [ ${#named[@]} -gt 0 ]; then
 	all=("${named[@]}")
-elif [ -n "$many" ]; then
-	all=(volumes)
 fi
 
 compile stress churn "$here/churn.c"
@@ -43,26 +38,6 @@ stress_ng() {
 		xargs -I{} cp -L {} "$built/stress-ng/" && cp -L "$(command -v stress-ng)" "$built/stress-ng/"
 }
 
-# Volumes are made here, where a KMS answers in no time, and lie one after the other
-# on one disk, 20 MiB each.
-make_volumes() {
-	local work=$built/volumes i
-
-	rm -rf "$work"
-	mkdir -p "$work" && mkdir -m 700 "$work/state" || return
-	printf '%s\n' "helper = $top/build/tools/kcache-keyhelper" "state_dir = $work/state" \
-		"audit_file = $work/audit.jsonl" >"$work/kcache.conf"
-	chmod 600 "$work/kcache.conf"
-	truncate -s $((20 * volumes))M "$work/disk"
-	for ((i = 0; i < volumes; i++)); do
-		rm -f "$work/one"
-		truncate -s 20M "$work/one"
-		"$top/build/tools/kcache" --config "$work/kcache.conf" create -q "$work/one" >/dev/null || return
-		dd if="$work/one" of="$work/disk" bs=64k seek=$((i * 320)) conv=notrunc,sparse status=none || return
-	done
-	rm -f "$work/one"
-}
-
 for part in "${all[@]}"; do
 	case $part in
 	load)
@@ -75,12 +50,6 @@ for part in "${all[@]}"; do
 		# below 64 MiB then. Without ERMS: QEMU has it, and stores byte by byte
 		guest memory --lean --mem 96 --scratch 3:512M --cpu max,-erms,-fsrm --time 600 \
 			--add "$built/press:/usr/lib/press" tests/stress/memory.sh "$seed"
-		;;
-	volumes)
-		make_volumes || { echo "not ok - $volumes volumes are made"; exit 1; }
-		guest volumes --mem $((1024 + volumes * 2)) --disk "$built/volumes/disk" --scratch 0:1M \
-			--add "$built/volumes/state:/var/lib/kcache" \
-			--time $((300 + volumes * 4)) tests/stress/volumes.sh "$volumes"
 		;;
 	esac
 done
