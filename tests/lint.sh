@@ -78,7 +78,7 @@ lint_kernel-doc() {
 files_tools-werror() { files 'tools/**/*.[ch]' 'tools/*.[ch]' tools/Makefile; }
 lint_tools-werror() { make -s -C tools O="$top/build/tools" all >"$state/tools.log" 2>&1 || { cat "$state/tools.log"; return 1; }; }
 
-tool_includes=(-Itools -Itools/lib -Itools/keyhelper)
+tool_includes=(-Itools -Itools/lib -Itools/keyhelper -Itools/keyhelper/local)
 tool_defines=(-D_GNU_SOURCE -DKC_VERSION='"0"' -DKC_LIBEXECDIR='"/"')
 
 files_cppcheck() { files_tools-werror; }

@@ -24,19 +24,6 @@ static const char *text(struct json_object *o, const char *name)
 		json_object_get_string(v) : "";
 }
 
-/* "arn:..." is AWS's, "local:..." says it, "alias/..." is the local one's. */
-static void provider_of(const char *key, char out[static 16])
-{
-	size_t n = strcspn(key, ":");
-
-	if (!key[n])
-		snprintf(out, 16, "local");
-	else if (!strncmp(key, "arn:", 4))
-		snprintf(out, 16, "aws");
-	else
-		snprintf(out, 16, "%.*s", (int)(n > 15 ? 15 : n), key);
-}
-
 static int ask(struct key_verb *v, const char *provider, const char *operation, const char *name,
 	       const char *value, struct json_object **answer)
 {
@@ -238,7 +225,7 @@ static int change(struct key_verb *v, const char *operation)
 	char provider[16];
 	int ret;
 
-	provider_of(r->arg[0], provider);
+	kc_key_provider(r->arg[0], provider);
 	ret = ask(v, provider, operation, "key", r->arg[0], &info);
 	if (!ret && kc_given(r, OPT_JSON)) {
 		ret = ask_all(v, "ListAliases", "aliases", &v->aliases);

@@ -76,12 +76,26 @@ static inline void ok_or_show(int r, const struct kc_error *err, const char *wha
 		fail_msg("%s: exit %d: %s [%s] (%s)", what, r, err->text, err->provider_error, err->next);
 }
 
+/* With the local provider's helper running, or why it does not. */
+static inline int start_kms(struct host *h, struct kc_kms **kms, struct kc_error *err)
+{
+	int r = kc_kms_open(&h->conf, kms, err);
+
+	if (!r)
+		r = kc_kms_start(*kms, "local", err);
+	if (r) {
+		kc_kms_close(*kms);
+		*kms = NULL;
+	}
+	return r;
+}
+
 static inline struct kc_kms *open_kms(struct host *h)
 {
 	struct kc_error err = { 0 };
 	struct kc_kms *kms;
 
-	ok_or_show(kc_kms_open(&h->conf, &kms, &err), &err, "kc_kms_open");
+	ok_or_show(start_kms(h, &kms, &err), &err, "start_kms");
 	return kms;
 }
 

@@ -78,7 +78,7 @@ check "it is enabled again, in JSON" same "$(kcache key enable "$key" --json | j
 	"('$key', 'Enabled', ['local:alias/prod'])"
 check "a key that is not there cannot be enabled" expect_exit 7 kcache key enable alias/gone
 check "a provider that is not there is said" expect_exit 1 kcache key disable arn:aws:kms:eu-central-1:111122223333:alias/x
-check "by its name" said 'there is no provider "aws"'
+check "by its name" said 'without provider "aws"'
 
 # --- the keystore ----------------------------------------------------------
 mv "$work/state/keystore.key" "$work/away"

@@ -110,12 +110,12 @@ static void the_helper_has_given_up_its_privileges(void **state)
 
 static int sandboxed_socket(void)
 {
-	return kh_sandbox() ? 100 : socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == ENOSYS ? 0 : 1;
+	return kh_sandbox(kh_provider) ? 100 : socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == ENOSYS ? 0 : 1;
 }
 
 static int sandboxed_fork(void)
 {
-	if (kh_sandbox())
+	if (kh_sandbox(kh_provider))
 		return 100;
 	return fork() < 0 && errno == ENOSYS ? 0 : 1;
 }
@@ -124,7 +124,7 @@ static int sandboxed_exec(void)
 {
 	char *const argv[] = { (char *)"true", NULL };
 
-	if (kh_sandbox())
+	if (kh_sandbox(kh_provider))
 		return 100;
 	execv("/bin/true", argv);
 	return 1;
@@ -132,7 +132,7 @@ static int sandboxed_exec(void)
 
 static int sandboxed_code(void)
 {
-	if (kh_sandbox())
+	if (kh_sandbox(kh_provider))
 		return 100;
 	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED &&
 		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED ? 0 : 1;

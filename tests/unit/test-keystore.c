@@ -67,7 +67,7 @@ static int describe(struct host *h, const char *key, struct kc_key_info *info, s
 	int r;
 
 	memset(err, 0, sizeof(*err));
-	r = kc_kms_open(&h->conf, &kms, err);
+	r = start_kms(h, &kms, err);
 	if (!r)
 		r = kc_kms_describe(kms, key, info, err);
 	kc_kms_close(kms);
@@ -745,7 +745,7 @@ static void create_for_ever(struct host *h, int out)
 		struct kc_error err = { 0 };
 		struct kc_kms *kms;
 
-		if (kc_kms_open(&h->conf, &kms, &err) ||
+		if (start_kms(h, &kms, &err) ||
 		    kc_kms_admin(kms, "local", "CreateKey", NULL, &answer, &err)) {
 			fprintf(stderr, "%d %s [%s]\n", err.code, err.text, err.provider_error);
 			_exit(1);
@@ -816,7 +816,7 @@ static void a_keystore_killed_while_it_is_made_is_made_by_the_next(void **state)
 			struct kc_kms *kms;
 
 			memset(&err, 0, sizeof(err));
-			if (kc_kms_open(&h->conf, &kms, &err) || write(fd[1], "x", 1) != 1)
+			if (start_kms(h, &kms, &err) || write(fd[1], "x", 1) != 1)
 				_exit(1);
 			kc_kms_describe(kms, "alias/kcache", &info, &err);
 			pause();

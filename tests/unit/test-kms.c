@@ -317,7 +317,7 @@ static void a_helper_that_dies_is_told_apart(void **state)
 
 	kc_error_clear(&err);
 	use_fake(h, "dies-at-once");
-	assert_int_equal(kc_kms_open(&h->conf, &kms, &err), KC_KMS_RETRY);
+	assert_int_equal(start_kms(h, &kms, &err), KC_KMS_RETRY);
 	assert_null(kms);
 	assert_non_null(strstr(err.text, "ended with status 3"));
 	no_child_is_left();
@@ -363,7 +363,7 @@ static void expect_open(struct host *h, int code, const char *text)
 	struct kc_error err = { 0 };
 	struct kc_kms *kms = (struct kc_kms *)h;
 
-	assert_int_equal(kc_kms_open(&h->conf, &kms, &err), code);
+	assert_int_equal(start_kms(h, &kms, &err), code);
 	assert_null(kms);
 	if (!strstr(err.text, text) || !strstr(err.text, h->helper))
 		fail_msg("%s", err.text);
@@ -431,7 +431,7 @@ static void the_helper_does_not_outlive_the_command(void **state)
 		struct kc_kms *kms;
 
 		use_fake(h, "does-not-listen");
-		if (kc_kms_open(&h->conf, &kms, &err))
+		if (start_kms(h, &kms, &err))
 			_exit(1);
 		if (write(gone[1], "x", 1) != 1)
 			_exit(1);

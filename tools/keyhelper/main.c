@@ -49,7 +49,7 @@ int main(void)
 	k.secrets = kc_secret_alloc(sizeof(*k.secrets), &err);
 	if (!mapping || !k.secrets)
 		fprintf(stderr, "kcache-keyhelper: %s\n", err.text);
-	else if (!kh_sandbox())
+	else if ((!kh_provider->prepare || !kh_provider->prepare(&k)) && !kh_sandbox(kh_provider))
 		r = kh_serve(&k, KC_WIRE_SOCKET, mapping);
 	kc_secret_free(k.secrets, sizeof(*k.secrets));
 	/* without exit handlers: nothing is left that they could do here */

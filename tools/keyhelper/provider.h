@@ -40,6 +40,8 @@ enum kh_error {
 	KH_NO_MEMORY,
 };
 
+#define KH_GRANT_TOKEN_MAX 8193	/* KMS's limit, with a NUL */
+
 /** struct kh_secrets - all plaintext keys of this process, in pages of kc_secret_alloc() */
 struct kh_secrets {
 	uint8_t root[KH_KEY_SIZE];
@@ -50,19 +52,27 @@ struct kh_secrets {
 /**
  * struct kh - the state of the helper
  * @state_dir: where a provider keeps what it keeps
+ * @settings: the provider's own settings of kcache.conf, name to text; may be NULL
+ * @grant_token: of this request, "" for none
+ * @request_id: of this request; a provider whose service gives one puts it here
  * @deadline: kc_wire_now() when the command stops waiting
  * @secrets: scratch; wiped after every request
  * @error, @text, @next: the failure of this request
  * @keystore: the local provider's, while it is open
+ * @private: another provider's own state
  */
 struct kh {
 	char state_dir[PATH_MAX];
+	struct json_object *settings;
+	char grant_token[KH_GRANT_TOKEN_MAX];
+	char request_id[128];
 	int64_t deadline;
 	struct kh_secrets *secrets;
 	enum kh_error error;
 	char text[768];
 	char next[384];
 	struct keystore *keystore;
+	void *private;
 };
 
 /**
@@ -96,13 +106,19 @@ struct kh_admin_op {
 /**
  * struct kh_provider - a provider
  * @name: as in a token
+ * @prepare: before the sandbox and before any input: loads what cannot be loaded later; may be NULL
+ * @syscalls: what the sandbox lets through beside what all providers need, ended by -1; NULL for nothing
+ * @foreign_code: libraries of somebody else run in here (a PKCS#11 module): the sandbox only denies
  * @claims: is this the name of a key of this provider?
  * @describe: resolve a name; makes the managed default key
  * @generate: wrap a new random DEK; no plaintext is left anywhere
  * @encrypt: wrap @dek
  * @decrypt: unwrap to @dek exactly KC_DEK_SIZE bytes, or fail
  * @re_encrypt: wrap anew without the plaintext leaving the provider
- * @list_aliases: a page of aliases
+ * @list_aliases: a page of aliases; NULL where there is no such thing
+ * @create_grant: { "key", "grantee", "operations": [...], "context"?: {...} } -> { "grant_id", "grant_token"? };
+ *	NULL without grants
+ * @retire_grant: { "key", "grant_id" | "grant_token" } -> {}; NULL without grants
  * @admin: further operations, ended by a NULL name
  * @close: let go of everything; the process ends
  *
@@ -112,6 +128,9 @@ struct kh_admin_op {
  */
 struct kh_provider {
 	const char *name;
+	int (*prepare)(struct kh *k);
+	const int *syscalls;
+	bool foreign_code;
 	bool (*claims)(const char *key);
 	int (*describe)(struct kh *k, const char *key, struct kc_key_info *info);
 	int (*generate)(struct kh *k, const struct kc_binding *b, uint8_t *wrapped, size_t *len);
@@ -122,11 +141,14 @@ struct kh_provider {
 	int (*re_encrypt)(struct kh *k, const struct kc_binding *from, const uint8_t *old, size_t old_len,
 			  const struct kc_binding *to, uint8_t *wrapped, size_t *len);
 	kh_admin_fn list_aliases;
+	kh_admin_fn create_grant;
+	kh_admin_fn retire_grant;
 	const struct kh_admin_op *admin;
 	void (*close)(struct kh *k);
 };
 
-extern const struct kh_provider kh_provider_local;
+/* The provider of this key helper: each has a program of its own. */
+extern const struct kh_provider *const kh_provider;
 
 /** kh_serve() - answer requests on @sock until its other end closes; the exit status */
 int kh_serve(struct kh *k, int sock, uint8_t *mapping);
@@ -140,6 +162,9 @@ int kh_memory_init(void);
  * Locks memory, drops all capabilities, and installs the system call filter.
  * To be called when OpenSSL is loaded and before any input is read.
  */
-int kh_sandbox(void);
+int kh_sandbox(const struct kh_provider *p);
+
+/** kh_setting() - a setting of kcache.conf, NULL if it is not there */
+const char *kh_setting(const struct kh *k, const char *name);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * What is left to the helper once it reads its first byte of input: files that
  * its user owns, one socket, one mapping. No capability, no new program, no
- * network, no other process.
+ * network, no other process; a provider that needs more names it.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -52,16 +52,36 @@ static const int deadly[] = {
 	SCMP_SYS(add_key), SCMP_SYS(keyctl), SCMP_SYS(request_key),
 };
 
-static int filter(void)
+static bool among(const int *syscalls, int nr)
 {
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	for (; syscalls && *syscalls >= 0; syscalls++)
+		if (*syscalls == nr)
+			return true;
+	return false;
+}
+
+/* What a provider names is let through, also where others would die of it (a network). */
+static int deny(scmp_filter_ctx ctx, const struct kh_provider *p)
+{
 	size_t i;
-	int r = ctx ? 0 : -ENOMEM;
+	int r = 0;
+
+	for (i = 0; !r && i < sizeof(deadly) / sizeof(deadly[0]); i++)
+		if (!among(p->syscalls, deadly[i]))
+			r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
+	return r;
+}
+
+static int allow(scmp_filter_ctx ctx, const struct kh_provider *p)
+{
+	const int *nr;
+	size_t i;
+	int r = 0;
 
 	for (i = 0; !r && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (i = 0; !r && i < sizeof(deadly) / sizeof(deadly[0]); i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
+	for (nr = p->syscalls; !r && nr && *nr >= 0; nr++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *nr, 0);
 	/* no memory becomes code any more */
 	if (!r)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
@@ -69,6 +89,16 @@ static int filter(void)
 	if (!r)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	return r;
+}
+
+static int filter(const struct kh_provider *p)
+{
+	scmp_filter_ctx ctx = seccomp_init(p->foreign_code ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS));
+	int r = ctx ? deny(ctx, p) : -ENOMEM;
+
+	if (!r && !p->foreign_code)
+		r = allow(ctx, p);
 	if (!r)
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);	/* a tree, not 100 comparisons */
 	if (!r)
@@ -107,7 +137,7 @@ static void lock_memory(void)
 		mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
-int kh_sandbox(void)
+int kh_sandbox(const struct kh_provider *p)
 {
 	int r;
 
@@ -121,7 +151,7 @@ int kh_sandbox(void)
 		fprintf(stderr, "kcache-keyhelper: cannot drop capabilities: %s\n", strerror(-r));
 		return -1;
 	}
-	r = filter();
+	r = filter(p);
 	if (r) {
 		fprintf(stderr, "kcache-keyhelper: cannot install the system call filter: %s\n", strerror(-r));
 		return -1;

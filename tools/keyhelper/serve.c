@@ -11,12 +11,6 @@
 #include "kms-wire.h"
 #include "serve.h"
 
-static const struct kh_provider *const providers[] = {
-	&kh_provider_local,
-};
-
-#define N_PROVIDERS (sizeof(providers) / sizeof(providers[0]))
-
 /* One request while it is served. */
 struct request {
 	struct kh *k;
@@ -38,22 +32,16 @@ static int bad_request(struct request *q, const char *what)
 
 static const struct kh_provider *by_name(struct request *q, const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < N_PROVIDERS; i++)
-		if (!strcmp(providers[i]->name, name))
-			return providers[i];
+	if (!strcmp(kh_provider->name, name))
+		return kh_provider;
 	kh_fail(q->k, KH_UNSUPPORTED, "there is no provider \"%s\" in this key helper", name);
 	return NULL;
 }
 
 static const struct kh_provider *by_key(struct request *q, const char *key)
 {
-	size_t i;
-
-	for (i = 0; i < N_PROVIDERS; i++)
-		if (providers[i]->claims(key))
-			return providers[i];
+	if (kh_provider->claims(key))
+		return kh_provider;
 	kh_fail(q->k, KH_VALIDATION, "no provider in this key helper knows a key named \"%s\"", key);
 	return NULL;
 }
@@ -73,6 +61,14 @@ static const struct kh_provider *binding(struct request *q, const char *name, st
 		return NULL;
 	}
 	return p;
+}
+
+const char *kh_setting(const struct kh *k, const char *name)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(k->settings, name, &v) && json_object_is_type(v, json_type_string) ?
+		json_object_get_string(v) : NULL;
 }
 
 bool kh_add_info(struct json_object *o, const struct kc_key_info *info)
@@ -147,6 +143,9 @@ static int on_decrypt(struct request *q)
 		return -1;
 	if (!kc_wire_blob(q->params, "wrapped", wrapped, sizeof(wrapped), &len))
 		return bad_request(q, "wrapped key");
+	if (!kc_wire_str(q->params, "grant_token", q->k->grant_token, sizeof(q->k->grant_token)) &&
+	    json_object_object_get_ex(q->params, "grant_token", NULL))
+		return bad_request(q, "grant token");
 	if (p->decrypt(q->k, &b, wrapped, len, q->k->secrets->dek))
 		return -1;
 	if (!kc_wire_add_str(q->result, "key", b.key) || !kc_wire_add_int(q->result, "length", KC_DEK_SIZE))
@@ -190,9 +189,13 @@ static int on_admin(struct request *q)
 	p = by_name(q, name);
 	if (!p)
 		return -1;
-	if (!strcmp(q->operation, "ListAliases"))
+	if (!strcmp(q->operation, "ListAliases") && p->list_aliases)
 		return p->list_aliases(q->k, args, q->result);
-	for (op = p->admin; op->name; op++)
+	if (!strcmp(q->operation, "CreateGrant") && p->create_grant)
+		return p->create_grant(q->k, args, q->result);
+	if (!strcmp(q->operation, "RetireGrant") && p->retire_grant)
+		return p->retire_grant(q->k, args, q->result);
+	for (op = p->admin; op && op->name; op++)
 		if (!strcmp(op->name, q->operation))
 			return op->fn(q->k, args, q->result);
 	return kh_fail(q->k, KH_UNSUPPORTED, "provider %s has no operation %s", p->name, q->operation);
@@ -200,10 +203,17 @@ static int on_admin(struct request *q)
 
 static int on_open(struct request *q)
 {
+	struct json_object *settings;
+
 	if (q->k->state_dir[0])
 		return bad_request(q, "order: it was opened before");
 	if (!kc_wire_int(q->params, "deadline", 0, INT64_MAX, &q->k->deadline))
 		return bad_request(q, "deadline");
+	if (json_object_object_get_ex(q->params, "settings", &settings)) {
+		if (!json_object_is_type(settings, json_type_object))
+			return bad_request(q, "settings");
+		q->k->settings = json_object_get(settings);
+	}
 	if (!kc_wire_str(q->params, "state_dir", q->k->state_dir, sizeof(q->k->state_dir)) ||
 	    q->k->state_dir[0] != '/') {
 		kh_fail(q->k, KH_VALIDATION, "state_dir \"%s\" is not an absolute path", q->k->state_dir);
@@ -266,16 +276,17 @@ static struct json_object *answer(struct kh *k, uint8_t *mapping, const char *bu
 	static const char *const members[] = { "id", "operation", "params", NULL };
 	struct json_object *o = kc_wire_parse(buf, len), *a = json_object_new_object();
 	struct request q = { .k = k, .mapping = mapping, .result = json_object_new_object() };
-	char operation[64], request_id[37];
+	char operation[64];
 	bool ok = false;
 	int64_t id;
 	int r;
 
 	k->error = KH_OK;
+	k->grant_token[0] = '\0';
 	if (!o || !a || !q.result || !kc_wire_members(o, members) || !kc_wire_int(o, "id", 1, INT64_MAX, &id) ||
 	    !kc_wire_str(o, "operation", operation, sizeof(operation)) ||
 	    !json_object_object_get_ex(o, "params", &q.params) ||
-	    !json_object_is_type(q.params, json_type_object) || kh_uuid(request_id))
+	    !json_object_is_type(q.params, json_type_object) || kh_uuid(k->request_id))
 		goto out;
 	q.operation = operation;
 	r = dispatch(&q);
@@ -283,7 +294,7 @@ static struct json_object *answer(struct kh *k, uint8_t *mapping, const char *bu
 	explicit_bzero(k->secrets->dek, sizeof(k->secrets->dek));
 	if (r && k->error == KH_OK)
 		kh_fail(k, KH_INTERNAL, "%s failed", operation);
-	ok = kc_wire_add_int(a, "id", id) && kc_wire_add_str(a, "request_id", request_id) &&
+	ok = kc_wire_add_int(a, "id", id) && kc_wire_add_str(a, "request_id", k->request_id) &&
 		(r ? add_error(k, a) : kc_wire_add(a, "result", json_object_get(q.result)));
 out:
 	json_object_put(q.result);
@@ -301,7 +312,7 @@ int kh_serve(struct kh *k, int sock, uint8_t *mapping)
 	struct json_object *a;
 	const char *text;
 	ssize_t n;
-	size_t len, i;
+	size_t len;
 	int r = 0;
 
 	while (!r) {
@@ -316,8 +327,9 @@ int kh_serve(struct kh *k, int sock, uint8_t *mapping)
 			r = 1;
 		json_object_put(a);
 	}
-	for (i = 0; i < N_PROVIDERS; i++)
-		providers[i]->close(k);
+	kh_provider->close(k);
+	json_object_put(k->settings);
+	k->settings = NULL;
 	explicit_bzero(k->secrets, sizeof(*k->secrets));
 	return r;
 }

@@ -129,6 +129,27 @@ static int set_allow_key(struct source *s, const char *name, const char *value)
 	return 0;
 }
 
+/* Handed to the provider's key helper, which knows what it means. */
+static int set_provider(struct source *s, const char *name, const char *value)
+{
+	struct kc_conf *c = s->c;
+	size_t i;
+
+	for (i = 0; i < c->n_settings && strcmp(c->settings[i].name, name); i++)
+		;
+	if (i == c->n_settings) {
+		c->settings[i].name = name;
+		c->settings[i].value = NULL;
+		c->n_settings++;
+	}
+	return replace(s, &c->settings[i].value, value);
+}
+
+static int set_provider_path(struct source *s, const char *name, const char *value)
+{
+	return value[0] == '/' ? set_provider(s, name, value) : bad_value(s, name, value, "an absolute path");
+}
+
 static const struct {
 	const char *name;
 	bool list;
@@ -140,6 +161,11 @@ static const struct {
 	{ "helper", false, set_helper },
 	{ "timeout", false, set_timeout },
 	{ "allow_key", true, set_allow_key },
+	{ "pkcs11_module", false, set_provider_path },
+	{ "pkcs11_pin_file", false, set_provider_path },
+	{ "tpm2_tcti", false, set_provider },
+	{ "aws_config_file", false, set_provider_path },
+	{ "aws_ca_file", false, set_provider_path },
 };
 
 #define N_SETTINGS (sizeof(settings) / sizeof(settings[0]))
@@ -181,7 +207,7 @@ static int parse_line(struct source *s, char *line)
 	s->seen |= 1U << i;
 	if (!*value)
 		return bad_value(s, name, value, "a value");
-	return settings[i].set(s, name, value);
+	return settings[i].set(s, settings[i].name, value);
 }
 
 /* Nobody but root and the caller may write it: the group neither, nor by an ACL (its mask is there). */
@@ -329,6 +355,8 @@ void kc_conf_free(struct kc_conf *c)
 	for (i = 0; i < c->n_allow_keys; i++)
 		free(c->allow_keys[i]);
 	free(c->allow_keys);
+	for (i = 0; i < c->n_settings; i++)
+		free(c->settings[i].value);
 	free(c->default_key);
 	free(c->state_dir);
 	free(c->audit_file);

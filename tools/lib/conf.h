@@ -13,6 +13,8 @@
 
 #define KC_CONF_DEFAULT "/etc/kcache/kcache.conf"
 
+#define KC_PROVIDER_SETTINGS 16	/* at most so many kinds */
+
 /**
  * struct kc_conf - the host's configuration
  * @default_key: key of create without --key ("default_key", local:alias/kcache)
@@ -23,6 +25,8 @@
  * @allow_keys: keys whose volumes this host attaches ("allow_key", may repeat): a canonical key id, or a
  *	pattern with '*' only as a whole trailing part ("local:*", "arn:aws:kms:eu-central-1:111122223333:key/ *")
  * @n_allow_keys: how many
+ * @settings: what only one provider reads, by names of its own: PROVIDER_...
+ * @n_settings: how many
  */
 struct kc_conf {
 	char *default_key;
@@ -32,6 +36,11 @@ struct kc_conf {
 	unsigned int timeout;
 	char **allow_keys;
 	size_t n_allow_keys;
+	struct kc_setting {
+		const char *name;	/* a constant */
+		char *value;
+	} settings[KC_PROVIDER_SETTINGS];
+	size_t n_settings;
 };
 
 /**

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -51,11 +52,11 @@ static int check_program(const char *path, struct kc_error *err)
  * the token plugin may run in a process with threads. @fds are moved up first
  * so that none of them is overwritten before its turn.
  */
-static void __attribute__((noreturn)) child(const char *path, pid_t parent, int sock, int mapping, int status)
+static void __attribute__((noreturn)) child(const char *path, char *const envp[], pid_t parent, int sock,
+					    int mapping, int status)
 {
 	static const struct sigaction dfl = { .sa_handler = SIG_DFL };
 	char *const argv[] = { (char *)"kcache-keyhelper", NULL };
-	char *const envp[] = { (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *)"LANG=C.UTF-8", NULL };
 	sigset_t none;
 	int i, e, null;
 
@@ -86,6 +87,37 @@ static void __attribute__((noreturn)) child(const char *path, pid_t parent, int 
 	if (write(KC_WIRE_MAPPING + 1, &e, sizeof(e)) < 0)
 		_exit(2);
 	_exit(1);
+}
+
+static bool wanted(const char *const *env, const char *entry)
+{
+	size_t n, name = strcspn(entry, "=");
+
+	for (; env && *env; env++) {
+		n = strlen(*env);
+		if ((*env)[n - 1] == '*' ? !strncmp(*env, entry, n - 1) : n == name && !strncmp(*env, entry, n))
+			return true;
+	}
+	return false;
+}
+
+/* The helper's environment: borrowed strings in an array that the caller frees. */
+static char **environment(const char *const *env)
+{
+	size_t i, n = 0;
+	char **out;
+
+	while (environ && environ[n])
+		n++;
+	out = calloc(n + 3, sizeof(*out));
+	if (!out)
+		return NULL;
+	out[0] = (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	out[1] = (char *)"LANG=C.UTF-8";
+	for (i = 0, n = 2; environ && environ[i]; i++)
+		if (wanted(env, environ[i]))
+			out[n++] = environ[i];
+	return out;
 }
 
 /* Up to @ms for the end of the process; reaps it. @how receives how it ended. */
@@ -190,15 +222,19 @@ static int exec_errno(const struct kc_proc *p, int fd)
 /* fork(), and a file descriptor for the child. */
 static int spawn(struct kc_proc *p, int sock, int mapping, int status, struct kc_error *err)
 {
+	char **envp = environment(p->env);
 	pid_t parent = getpid();
 
-	p->pid = fork();
+	/* before fork(): the child of a process with threads allocates nothing */
+	p->pid = envp ? fork() : -1;
 	if (p->pid < 0) {
+		free(envp);
 		p->pid = 0;
 		return kc_fail(err, KC_NOMEM, NULL, "cannot start the key helper: %s", strerror(errno));
 	}
 	if (!p->pid)
-		child(p->path, parent, sock, mapping, status);
+		child(p->path, envp, parent, sock, mapping, status);
+	free(envp);
 	p->pidfd = pidfd_open(p->pid, 0);
 	if (p->pidfd >= 0)
 		return 0;

@@ -12,6 +12,7 @@
 /**
  * struct kc_proc - a running key helper
  * @path: its program, borrowed
+ * @env: what it gets of our environment: names or "PREFIX*", ended by NULL, borrowed; NULL for nothing
  * @pid: 0 when there is none any more
  * @pidfd: for signals that cannot hit another process
  * @sock: our end
@@ -20,6 +21,7 @@
  */
 struct kc_proc {
 	const char *path;
+	const char *const *env;
 	pid_t pid;
 	int pidfd;
 	int sock;
@@ -32,8 +34,8 @@ struct kc_proc {
  * @p: path, deadline and timeout are set; kc_proc_end() it whatever happens
  * @mapping: what it gets as file descriptor KC_WIRE_MAPPING
  *
- * The helper gets a socket, the mapping, our stderr, and nothing else: not an
- * environment, not a file descriptor, not a terminal. It is killed when the
+ * The helper gets a socket, the mapping, our stderr, and nothing else: not a file
+ * descriptor, not a terminal, of the environment what @env says. It is killed when the
  * calling thread ends.
  *
  * Return: 0; KC_PERM for a program that others may change or that cannot be

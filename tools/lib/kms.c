@@ -14,11 +14,45 @@
 #include "kms-proc.h"
 #include "kms-wire.h"
 
+/*
+ * The providers, each with a key helper of its own: kcache.conf's for local, the
+ * same with "-NAME" for another. A helper gets nothing of the environment but what
+ * its provider is configured by: names, or "PREFIX_*".
+ */
+static const struct provider {
+	const char *name;
+	const char *const *env;
+} providers[] = {
+	{ "local", NULL },
+	{ "aws", (const char *const []){ "AWS_*", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy",
+					 "HOME", NULL } },
+	{ "pkcs11", NULL },
+	{ "tpm2", NULL },
+};
+
+#define N_PROVIDERS (sizeof(providers) / sizeof(providers[0]))
+
+/**
+ * struct worker - the key helper of a provider
+ * @path: its program
+ * @proc: started with the first request
+ * @started: it was, whatever became of it
+ * @dek: the mapping that it shares with us, and with no other helper
+ * @id: of the last request
+ */
+struct worker {
+	char *path;
+	struct kc_proc proc;
+	bool started;
+	uint8_t *dek;
+	int64_t id;
+};
+
 struct kc_kms {
 	const struct kc_conf *conf;
-	struct kc_proc proc;
-	uint8_t *dek;		/* the mapping */
-	int64_t id;		/* of the last request */
+	int64_t deadline;
+	struct worker workers[N_PROVIDERS];
+	const char *grant_token;
 	char request_id[sizeof(((struct kc_error *)0)->request_id)];
 	char in[KC_WIRE_MAX];
 };
@@ -39,16 +73,16 @@ const char *kc_key_state_name(enum kc_key_state s)
 }
 
 /* An answer that is not one: the helper is not asked anything more. */
-static int garbage(struct kc_kms *kms, const char *operation, struct kc_error *err)
+static int garbage(struct kc_kms *kms, struct worker *w, const char *operation, struct kc_error *err)
 {
 	kc_kms_wipe(kms);
-	kc_proc_kill(&kms->proc);
+	kc_proc_kill(&w->proc);
 	return kc_fail(err, KC_KMS_RETRY, "check that kcache and its key helper are of one version, then try again",
-		       "the key helper %s gave no valid answer to %s", kms->conf->helper, operation);
+		       "the key helper %s gave no valid answer to %s", w->path, operation);
 }
 
 /* The error in an answer, or garbage. */
-static int answered_error(struct kc_kms *kms, struct json_object *answer, const char *operation,
+static int answered_error(struct kc_kms *kms, struct worker *w, struct json_object *answer, const char *operation,
 			  struct kc_error *err)
 {
 	static const char *const members[] = { "id", "request_id", "error", NULL };
@@ -63,7 +97,7 @@ static int answered_error(struct kc_kms *kms, struct json_object *answer, const 
 	    !kc_wire_str(o, "text", e.text, sizeof(e.text)) || !e.text[0] ||
 	    !kc_wire_str(o, "next", e.next, sizeof(e.next)) ||
 	    !kc_wire_int(o, "code", KC_USAGE, KC_TAMPERED, &code))
-		return garbage(kms, operation, err);
+		return garbage(kms, w, operation, err);
 	e.code = (enum kc_exit)code;
 	snprintf(e.request_id, sizeof(e.request_id), "%s", kms->request_id);
 	if (err && err->code == KC_OK)
@@ -71,9 +105,8 @@ static int answered_error(struct kc_kms *kms, struct json_object *answer, const 
 	return e.code;
 }
 
-/* One request, unaudited. @result is the caller's to put. */
-static int ask(struct kc_kms *kms, const char *operation, struct json_object *params,
-	       struct json_object **result, struct kc_error *err)
+static int exchange(struct kc_kms *kms, struct worker *w, const char *operation, struct json_object *params,
+		    struct json_object **result, struct kc_error *err)
 {
 	static const char *const members[] = { "id", "request_id", "result", NULL };
 	struct json_object *request = json_object_new_object(), *answer = NULL, *o;
@@ -84,7 +117,7 @@ static int ask(struct kc_kms *kms, const char *operation, struct json_object *pa
 
 	*result = NULL;
 	kms->request_id[0] = '\0';
-	if (!kc_wire_add_int(request, "id", ++kms->id) ||
+	if (!kc_wire_add_int(request, "id", ++w->id) ||
 	    !kc_wire_add_str(request, "operation", operation) ||
 	    !kc_wire_add(request, "params", json_object_get(params))) {
 		r = kc_fail(err, KC_NOMEM, NULL, "out of memory");
@@ -95,19 +128,19 @@ static int ask(struct kc_kms *kms, const char *operation, struct json_object *pa
 		r = kc_fail(err, KC_USAGE, NULL, "the request for %s is too long", operation);
 		goto out;
 	}
-	r = kc_proc_exchange(&kms->proc, text, len, kms->in, sizeof(kms->in), &len, err);
+	r = kc_proc_exchange(&w->proc, text, len, kms->in, sizeof(kms->in), &len, err);
 	if (r)
 		goto out;
 	answer = kc_wire_parse(kms->in, len);
-	if (!answer || !kc_wire_int(answer, "id", kms->id, kms->id, &id) ||
+	if (!answer || !kc_wire_int(answer, "id", w->id, w->id, &id) ||
 	    !kc_wire_str(answer, "request_id", kms->request_id, sizeof(kms->request_id))) {
-		r = garbage(kms, operation, err);
+		r = garbage(kms, w, operation, err);
 	} else if (json_object_object_get_ex(answer, "error", NULL)) {
-		r = answered_error(kms, answer, operation, err);
+		r = answered_error(kms, w, answer, operation, err);
 	} else if (!kc_wire_members(answer, members) ||
 		   !json_object_object_get_ex(answer, "result", &o) ||
 		   !json_object_is_type(o, json_type_object)) {
-		r = garbage(kms, operation, err);
+		r = garbage(kms, w, operation, err);
 	} else {
 		*result = json_object_get(o);
 	}
@@ -146,73 +179,159 @@ static int no_memory(struct json_object *params, struct kc_error *err)
 /* The helper stops a little earlier, so that its reason gets here before the deadline kills it. */
 static int64_t helper_deadline(const struct kc_kms *kms)
 {
-	int64_t all = (int64_t)kms->proc.timeout * 1000;
+	int64_t all = (int64_t)kms->conf->timeout * 1000;
 
-	return kms->proc.deadline - (all > 2000 ? 500 : all / 4);
+	return kms->deadline - (all > 2000 ? 500 : all / 4);
 }
 
-static int greet(struct kc_kms *kms, struct kc_error *err)
+/* The settings of kcache.conf that are the provider's, by their names: PROVIDER_... */
+static bool add_settings(struct json_object *params, const struct kc_conf *c, const char *provider)
+{
+	struct json_object *o = json_object_new_object();
+	size_t i, n = strlen(provider);
+
+	for (i = 0; i < c->n_settings; i++)
+		if (!strncmp(c->settings[i].name, provider, n) && c->settings[i].name[n] == '_' &&
+		    !kc_wire_add_str(o, c->settings[i].name, c->settings[i].value)) {
+			json_object_put(o);
+			return false;
+		}
+	return kc_wire_add(params, "settings", o);
+}
+
+static int greet(struct kc_kms *kms, struct worker *w, const char *provider, struct kc_error *err)
 {
 	struct json_object *params = json_object_new_object(), *result;
 	int r;
 
 	if (!kc_wire_add_str(params, "state_dir", kms->conf->state_dir) ||
+	    !add_settings(params, kms->conf, provider) ||
 	    !kc_wire_add_int(params, "deadline", helper_deadline(kms)))
 		return no_memory(params, err);
-	r = ask(kms, "Open", params, &result, err);
+	r = exchange(kms, w, "Open", params, &result, err);
 	json_object_put(result);
 	json_object_put(params);
 	return r;
 }
 
+static int start(struct kc_kms *kms, struct worker *w, const struct provider *p, struct kc_error *err)
+{
+	int fd, r = KC_NOMEM;
+
+	w->started = true;
+	if (p == providers)
+		w->path = strdup(kms->conf->helper);
+	else if (asprintf(&w->path, "%s-%s", kms->conf->helper, p->name) < 0)
+		w->path = NULL;
+	if (!w->path)
+		return kc_fail(err, KC_NOMEM, NULL, "out of memory");
+	/* the program's absence has a reason of its own there: a library that was not */
+	if (p != providers && access(w->path, F_OK))
+		return kc_fail(err, KC_USAGE, "install its key helper, or use another key",
+			       "this kcache was built without provider \"%s\": there is no %s", p->name, w->path);
+	w->proc.path = w->path;
+	w->proc.env = p->env;
+	w->proc.timeout = kms->conf->timeout;
+	w->proc.deadline = kms->deadline;
+	fd = kc_secret_fd(KC_DEK_SIZE, err);
+	if (fd >= 0)
+		w->dek = kc_secret_map(fd, KC_DEK_SIZE, err);
+	if (w->dek)
+		r = kc_proc_start(&w->proc, fd, err);
+	if (fd >= 0)
+		close(fd);
+	return r ? r : greet(kms, w, p->name, err);
+}
+
+/* The helper of a provider, started if it was not. */
+static int worker(struct kc_kms *kms, const char *provider, struct worker **w, struct kc_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < N_PROVIDERS && strcmp(providers[i].name, provider); i++)
+		;
+	if (i == N_PROVIDERS)
+		return kc_fail(err, KC_USAGE, "name a key as local:, aws: or arn:aws:, pkcs11: or tpm2:",
+			       "there is no provider \"%s\"", provider);
+	*w = &kms->workers[i];
+	return (*w)->started ? 0 : start(kms, *w, &providers[i], err);
+}
+
 int kc_kms_open(const struct kc_conf *c, struct kc_kms **kms, struct kc_error *err)
 {
-	struct kc_kms *k;
-	int fd = -1, r;
+	struct kc_kms *k = calloc(1, sizeof(*k));
+	size_t i;
 
-	*kms = NULL;
-	k = calloc(1, sizeof(*k));
+	*kms = k;
 	if (!k)
 		return kc_fail(err, KC_NOMEM, NULL, "out of memory");
 	k->conf = c;
-	k->proc.path = c->helper;
-	k->proc.timeout = c->timeout;
-	k->proc.deadline = kc_wire_now() + (int64_t)c->timeout * 1000;
-	k->proc.sock = -1;
-	k->proc.pidfd = -1;
-
-	r = KC_NOMEM;
-	fd = kc_secret_fd(KC_DEK_SIZE, err);
-	if (fd >= 0)
-		k->dek = kc_secret_map(fd, KC_DEK_SIZE, err);
-	if (k->dek)
-		r = kc_proc_start(&k->proc, fd, err);
-	if (fd >= 0)
-		close(fd);
-	if (!r)
-		r = greet(k, err);
-	if (r) {
-		kc_kms_close(k);
-		return r;
+	k->deadline = kc_wire_now() + (int64_t)c->timeout * 1000;
+	for (i = 0; i < N_PROVIDERS; i++) {
+		k->workers[i].proc.sock = -1;
+		k->workers[i].proc.pidfd = -1;
 	}
-	*kms = k;
 	return 0;
+}
+
+int kc_kms_start(struct kc_kms *kms, const char *provider, struct kc_error *err)
+{
+	struct worker *w;
+
+	return worker(kms, provider, &w, err);
 }
 
 void kc_kms_close(struct kc_kms *kms)
 {
+	size_t i;
+
 	if (!kms)
 		return;
 	kc_kms_wipe(kms);
-	kc_proc_end(&kms->proc);
-	kc_secret_free(kms->dek, KC_DEK_SIZE);
+	for (i = 0; i < N_PROVIDERS; i++) {
+		kc_proc_end(&kms->workers[i].proc);
+		kc_secret_free(kms->workers[i].dek, KC_DEK_SIZE);
+		free(kms->workers[i].path);
+	}
 	free(kms);
 }
 
 void kc_kms_wipe(struct kc_kms *kms)
 {
-	if (kms && kms->dek)
-		explicit_bzero(kms->dek, KC_DEK_SIZE);
+	size_t i;
+
+	for (i = 0; kms && i < N_PROVIDERS; i++)
+		if (kms->workers[i].dek)
+			explicit_bzero(kms->workers[i].dek, KC_DEK_SIZE);
+}
+
+void kc_kms_use_grant(struct kc_kms *kms, const char *token)
+{
+	kms->grant_token = token;
+}
+
+void kc_key_provider(const char *name, char out[static 16])
+{
+	size_t n = strcspn(name, ":");
+
+	if (!name[n])
+		snprintf(out, 16, "local");
+	else if (!strncmp(name, "arn:", 4))
+		snprintf(out, 16, "aws");
+	else
+		snprintf(out, 16, "%.*s", (int)(n > 15 ? 15 : n), name);
+}
+
+/* One request to a provider's helper, unaudited. @result is the caller's to put. */
+static int ask(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
+	       struct json_object **result, struct worker **w, struct kc_error *err)
+{
+	int r;
+
+	*result = NULL;
+	kms->request_id[0] = '\0';
+	r = worker(kms, provider, w, err);
+	return r ? r : exchange(kms, *w, operation, params, result, err);
 }
 
 const char *kc_kms_request_id(const struct kc_kms *kms)
@@ -250,14 +369,17 @@ static bool key_info(struct json_object *o, struct kc_key_info *info)
 int kc_kms_describe(struct kc_kms *kms, const char *name, struct kc_key_info *info, struct kc_error *err)
 {
 	struct json_object *params = json_object_new_object(), *result = NULL;
+	struct worker *w = NULL;
+	char provider[16];
 	int r;
 
 	memset(info, 0, sizeof(*info));
 	if (!kc_wire_add_str(params, "key", name))
 		return no_memory(params, err);
-	r = ask(kms, "DescribeKey", params, &result, err);
+	kc_key_provider(name, provider);
+	r = ask(kms, provider, "DescribeKey", params, &result, &w, err);
 	if (!r && !key_info(result, info))
-		r = garbage(kms, "DescribeKey", err);
+		r = garbage(kms, w, "DescribeKey", err);
 	r = audited(kms, "DescribeKey", NULL, info->key[0] ? info->key : name, r, err);
 	json_object_put(result);
 	json_object_put(params);
@@ -284,16 +406,17 @@ static int ask_wrapped(struct kc_kms *kms, const char *operation, struct json_ob
 {
 	static const char *const members[] = { "key", "wrapped", NULL };
 	struct json_object *result = NULL;
+	struct worker *w = NULL;
 	int r;
 
 	*wrapped_len = 0;
-	r = ask(kms, operation, params, &result, err);
+	r = ask(kms, b->provider, operation, params, &result, &w, err);
 	if (!r && !kc_wire_members(result, members))
-		r = garbage(kms, operation, err);
+		r = garbage(kms, w, operation, err);
 	if (!r)
 		r = same_key(result, b, operation, err);
 	if (!r && !kc_wire_blob(result, "wrapped", wrapped, KC_WRAPPED_MAX, wrapped_len))
-		r = garbage(kms, operation, err);
+		r = garbage(kms, w, operation, err);
 	r = audited(kms, operation, b, b->key, r, err);
 	if (r) {
 		memset(wrapped, 0, KC_WRAPPED_MAX);
@@ -318,11 +441,17 @@ int kc_kms_encrypt(struct kc_kms *kms, const struct kc_binding *b, const uint8_t
 		   uint8_t *wrapped, size_t *wrapped_len, struct kc_error *err)
 {
 	struct json_object *params = json_object_new_object();
+	struct worker *w;
 	int r;
 
 	if (!kc_wire_add_binding(params, "binding", b))
 		return no_memory(params, err);
-	memmove(kms->dek, dek, KC_DEK_SIZE);	/* @dek may be the mapping */
+	r = worker(kms, b->provider, &w, err);
+	if (r) {
+		json_object_put(params);
+		return r;
+	}
+	memmove(w->dek, dek, KC_DEK_SIZE);	/* @dek may be this mapping, or another helper's */
 	r = ask_wrapped(kms, "Encrypt", params, b, wrapped, wrapped_len, err);
 	kc_kms_wipe(kms);
 	return r;
@@ -354,29 +483,31 @@ int kc_kms_decrypt(struct kc_kms *kms, const struct kc_binding *b, const uint8_t
 {
 	static const char *const members[] = { "key", "length", NULL };
 	struct json_object *params = json_object_new_object(), *result = NULL;
+	struct worker *w = NULL;
 	int64_t len = 0;
 	int r;
 
 	*dek = NULL;
 	kc_kms_wipe(kms);
 	if (!kc_wire_add_binding(params, "binding", b) ||
-	    !kc_wire_add_blob(params, "wrapped", wrapped, wrapped_len))
+	    !kc_wire_add_blob(params, "wrapped", wrapped, wrapped_len) ||
+	    (kms->grant_token && !kc_wire_add_str(params, "grant_token", kms->grant_token)))
 		return no_memory(params, err);
-	r = ask(kms, "Decrypt", params, &result, err);
+	r = ask(kms, b->provider, "Decrypt", params, &result, &w, err);
 	if (!r && (!kc_wire_members(result, members) || !kc_wire_int(result, "length", 0, INT32_MAX, &len)))
-		r = garbage(kms, "Decrypt", err);
+		r = garbage(kms, w, "Decrypt", err);
 	if (!r)
 		r = same_key(result, b, "Decrypt", err);
 	if (!r && len != KC_DEK_SIZE)
 		r = kc_fail(err, KC_TAMPERED, "do not use this volume: its key was not made by kcache",
 			    "the data key under %s has %lld bytes, not %d", b->key, (long long)len, KC_DEK_SIZE);
 	if (!r)
-		r = check_dek(kms->dek, b->key, err);
+		r = check_dek(w->dek, b->key, err);
 	r = audited(kms, "Decrypt", b, b->key, r, err);
 	if (r)
 		kc_kms_wipe(kms);
 	else
-		*dek = kms->dek;
+		*dek = w->dek;
 	json_object_put(result);
 	json_object_put(params);
 	return r;
@@ -388,12 +519,13 @@ int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation
 	struct json_object *wrapper = json_object_new_object();
 	struct json_object *args = params ? json_object_get(params) : json_object_new_object();
 	char key[KC_KEY_NAME_MAX] = "";
+	struct worker *w;
 	int r;
 
 	*answer = NULL;
 	if (!kc_wire_add(wrapper, "arguments", args) || !kc_wire_add_str(wrapper, "provider", provider))
 		return no_memory(wrapper, err);
-	r = ask(kms, operation, wrapper, answer, err);
+	r = ask(kms, provider, operation, wrapper, answer, &w, err);
 	/* a key that came to be is named by the answer, one that was asked for by the request */
 	if (r || !kc_wire_str(*answer, "key", key, sizeof(key)))
 		kc_wire_str(args, "key", key, sizeof(key));

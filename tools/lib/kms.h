@@ -36,15 +36,30 @@ struct kc_key_info {
 };
 
 /**
- * kc_kms_open() - start a key helper
+ * kc_kms_open() - prepare to ask a KMS
  *
- * fork() and exec() of @c->helper with nothing inherited but its socket and the
- * mapping. One deadline of @c->timeout seconds from here covers all calls.
- * @c must live as long as *@kms.
+ * The key helper of a provider is started with the first call that is for it:
+ * fork() and exec() with nothing inherited but its socket and a mapping of its
+ * own. One deadline of @c->timeout seconds from here covers all calls. @c must
+ * live as long as *@kms.
  *
  * Return: 0 or an exit code; *@kms is NULL on error.
  */
 int kc_kms_open(const struct kc_conf *c, struct kc_kms **kms, struct kc_error *err);
+
+/**
+ * kc_kms_start() - start a provider's key helper now
+ * @provider: "local", "aws", "pkcs11", "tpm2"
+ *
+ * The calls below do this by themselves; this is for who wants to know early.
+ */
+int kc_kms_start(struct kc_kms *kms, const char *provider, struct kc_error *err);
+
+/** kc_kms_use_grant() - send a grant token with every Decrypt from here on; borrowed, NULL for none */
+void kc_kms_use_grant(struct kc_kms *kms, const char *token);
+
+/** kc_key_provider() - whose is a key of this name? What has no prefix is the local keystore's. */
+void kc_key_provider(const char *name, char out[static 16]);
 
 /** kc_kms_close() - wipe the mapping, end the helper, reap it; @kms may be NULL */
 void kc_kms_close(struct kc_kms *kms);

@@ -240,7 +240,7 @@ static void local_close(struct kh *k)
 	explicit_bzero(k->secrets->root, KH_KEY_SIZE);
 }
 
-const struct kh_provider kh_provider_local = {
+static const struct kh_provider local = {
 	.name = "local",
 	.claims = local_claims,
 	.describe = local_describe,
@@ -252,3 +252,5 @@ const struct kh_provider kh_provider_local = {
 	.admin = kl_admin,
 	.close = local_close,
 };
+
+const struct kh_provider *const kh_provider = &local;
