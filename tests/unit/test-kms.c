@@ -90,7 +90,7 @@ static void report_self(char *out, size_t size)
 	while (environ[env])
 		env++;
 	snprintf(out, size, HEAD "\"result\":{\"provider\":\"local\",\"key\":\"" KEY "\",\"state\":\"Enabled\","
-		 "\"version\":1,\"created\":\"\",\"description\":\"env %d fds %d last %d tty %d leader %d secret %d\"}}",
+		 "\"version\":1,\"created\":\"\",\"deletion\":\"\",\"description\":\"env %d fds %d last %d tty %d leader %d secret %d\"}}",
 		 env, fds, last, isatty(0), getsid(0) == getpid(), getenv("KC_TEST_SECRET") != NULL);
 }
 

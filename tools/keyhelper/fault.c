@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The one table of provider errors: KMS's name, our exit code, and what to do.
+ * The one table of provider errors: KMS's name, whether to try again, our exit
+ * code, and what to do.
  * Only the 7s are an authoritative answer about a key (design: they may revoke
  * an attached volume); a keystore that cannot be read says nothing about one.
  */
@@ -12,29 +13,56 @@
 
 static const struct {
 	const char *name;
+	enum kh_retry retry;
 	enum kc_exit code;
 	const char *next;
 } faults[] = {
-	[KH_OK] = { "", KC_OK, "" },
-	[KH_VALIDATION] = { "ValidationException", KC_USAGE,
+	[KH_OK] = { "", KH_RETRY_NEVER, KC_OK, "" },
+	[KH_VALIDATION] = { "ValidationException", KH_RETRY_NEVER, KC_USAGE,
 			    "name a key as local:alias/NAME or local:UUID; kcache key list shows what there is" },
-	[KH_UNSUPPORTED] = { "UnsupportedOperationException", KC_USAGE,
+	[KH_UNSUPPORTED] = { "UnsupportedOperationException", KH_RETRY_NEVER, KC_USAGE,
 			     "this kcache was built without it: use a local: key, or install a newer one" },
-	[KH_NOT_FOUND] = { "NotFoundException", KC_KMS_REFUSED,
+	[KH_NOT_FOUND] = { "NotFoundException", KH_RETRY_NEVER, KC_KMS_REFUSED,
 			   "kcache key list shows what there is; a lost keystore comes back from a backup only" },
-	[KH_DISABLED] = { "DisabledException", KC_KMS_REFUSED, "enable it: kcache key enable KEY" },
-	[KH_INVALID_CIPHERTEXT] = { "InvalidCiphertextException", KC_TAMPERED,
+	[KH_DISABLED] = { "DisabledException", KH_RETRY_NEVER, KC_KMS_REFUSED, "enable it: kcache key enable KEY" },
+	[KH_PENDING_DELETION] = { "KMSInvalidStateException", KH_RETRY_NEVER, KC_KMS_REFUSED,
+				  "before its date: kcache key cancel-deletion KEY, then kcache key enable KEY" },
+	[KH_PENDING_IMPORT] = { "KMSInvalidStateException", KH_RETRY_NEVER, KC_KMS_REFUSED,
+				"import its key material (again): kcache key import KEY" },
+	[KH_DENIED] = { "AccessDeniedException", KH_RETRY_SHORT, KC_KMS_REFUSED,
+			"have the key's policy or a grant allow it" },
+	[KH_POLICY] = { "PolicyException", KH_RETRY_NEVER, KC_KMS_REFUSED,
+			"start what the key was sealed to, or attach by another recipient and rewrap" },
+	[KH_LOCKED] = { "LockedException", KH_RETRY_NEVER, KC_KMS_REFUSED,
+			"have the PIN reset by the device's security officer" },
+	[KH_INVALID_CIPHERTEXT] = { "InvalidCiphertextException", KH_RETRY_NEVER, KC_TAMPERED,
 				    "the header was altered or belongs to another volume: restore the one written for this volume" },
-	[KH_INCORRECT_KEY] = { "IncorrectKeyException", KC_TAMPERED,
+	[KH_INCORRECT_KEY] = { "IncorrectKeyException", KH_RETRY_NEVER, KC_TAMPERED,
 			       "the token was altered: restore the header that was written for this volume" },
-	[KH_ALREADY_EXISTS] = { "AlreadyExistsException", KC_BUSY, "choose another name" },
-	[KH_ACCESS_DENIED] = { "AccessDeniedException", KC_PERM, "run it as the owner of the keystore, usually root" },
-	[KH_UNAVAILABLE] = { "KeyUnavailableException", KC_KMS_RETRY,
+	[KH_ALREADY_EXISTS] = { "AlreadyExistsException", KH_RETRY_NEVER, KC_BUSY, "choose another name" },
+	[KH_INVALID_USAGE] = { "InvalidKeyUsageException", KH_RETRY_NEVER, KC_USAGE,
+			       "use a symmetric key that encrypts and decrypts" },
+	[KH_INVALID_GRANT] = { "InvalidGrantTokenException", KH_RETRY_NEVER, KC_USAGE,
+			       "ask whoever made the grant for its token" },
+	[KH_ACCESS_DENIED] = { "AccessDeniedException", KH_RETRY_NEVER, KC_PERM,
+			       "run it as the owner of the keystore, usually root" },
+	[KH_CREDENTIALS] = { "UnrecognizedClientException", KH_RETRY_ONCE, KC_PERM,
+			     "give this host valid credentials" },
+	[KH_UNAVAILABLE] = { "KeyUnavailableException", KH_RETRY, KC_KMS_RETRY,
 			     "restore keystore.db and keystore.key together from one backup" },
-	[KH_TIMEOUT] = { "DependencyTimeoutException", KC_KMS_RETRY,
+	[KH_KEY_STATE] = { "KMSInvalidStateException", KH_RETRY, KC_KMS_RETRY,
+			   "kcache key describe KEY shows its state" },
+	[KH_KEY_STORE] = { "KMSInvalidStateException", KH_RETRY, KC_KMS_RETRY,
+			   "connect the key's custom key store again" },
+	[KH_THROTTLED] = { "ThrottlingException", KH_RETRY, KC_KMS_RETRY, "try again, with fewer hosts at once" },
+	[KH_UNREACHABLE] = { "ConnectionError", KH_RETRY, KC_KMS_RETRY, "check the way to it, then try again" },
+	[KH_GARBAGE] = { "InvalidResponseException", KH_RETRY, KC_KMS_RETRY,
+			 "check that what answers there is the KMS, and no proxy" },
+	[KH_TIMEOUT] = { "DependencyTimeoutException", KH_RETRY, KC_KMS_RETRY,
 			 "try again, or raise \"timeout\" in kcache.conf" },
-	[KH_INTERNAL] = { "KMSInternalException", KC_KMS_RETRY, "try again; look at the kernel log if it stays" },
-	[KH_NO_MEMORY] = { "LimitExceededException", KC_NOMEM, "free some memory and try again" },
+	[KH_INTERNAL] = { "KMSInternalException", KH_RETRY, KC_KMS_RETRY,
+			  "try again; look at the kernel log if it stays" },
+	[KH_NO_MEMORY] = { "LimitExceededException", KH_RETRY_NEVER, KC_NOMEM, "free some memory and try again" },
 };
 
 int kh_fail(struct kh *k, enum kh_error e, const char *fmt, ...)
@@ -44,6 +72,7 @@ int kh_fail(struct kh *k, enum kh_error e, const char *fmt, ...)
 	if (k->error != KH_OK)
 		return -1;
 	k->error = e;
+	snprintf(k->name, sizeof(k->name), "%s", faults[e].name);
 	va_start(ap, fmt);
 	vsnprintf(k->text, sizeof(k->text), fmt, ap);
 	va_end(ap);
@@ -61,6 +90,24 @@ int kh_next(struct kh *k, const char *fmt, ...)
 	return -1;
 }
 
+int kh_name(struct kh *k, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(k->name, sizeof(k->name), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+void kh_forget(struct kh *k)
+{
+	k->error = KH_OK;
+	k->name[0] = '\0';
+	k->text[0] = '\0';
+	k->next[0] = '\0';
+}
+
 const char *kh_error_name(enum kh_error e)
 {
 	return faults[e].name;
@@ -69,6 +116,11 @@ const char *kh_error_name(enum kh_error e)
 enum kc_exit kh_error_exit(enum kh_error e)
 {
 	return faults[e].code;
+}
+
+enum kh_retry kh_error_retry(enum kh_error e)
+{
+	return faults[e].retry;
 }
 
 int kh_time_left(const struct kh *k)

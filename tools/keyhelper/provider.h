@@ -30,14 +30,36 @@ enum kh_error {
 	KH_UNSUPPORTED,		/* nothing here knows that operation or provider */
 	KH_NOT_FOUND,
 	KH_DISABLED,
+	KH_PENDING_DELETION,
+	KH_PENDING_IMPORT,
+	KH_DENIED,		/* by the KMS: a policy or a grant */
+	KH_POLICY,		/* what the key was sealed to is not so now (a TPM's PCRs) */
+	KH_LOCKED,		/* too many wrong PINs */
 	KH_INVALID_CIPHERTEXT,	/* wrong context or altered: no more is told */
 	KH_INCORRECT_KEY,
 	KH_ALREADY_EXISTS,
+	KH_INVALID_USAGE,	/* a key that is not symmetric, or not for encryption */
+	KH_INVALID_GRANT,
 	KH_ACCESS_DENIED,	/* by the permissions of files */
+	KH_CREDENTIALS,		/* none, expired, or wrong: says nothing about the key */
 	KH_UNAVAILABLE,		/* the keystore is damaged or incomplete: says nothing about the key */
+	KH_KEY_STATE,		/* the key cannot be used now, and nobody says why */
+	KH_KEY_STORE,		/* a custom key store is not connected */
+	KH_THROTTLED,
+	KH_UNREACHABLE,		/* DNS, TCP, TLS, or no device */
+	KH_GARBAGE,		/* an answer that nobody can read */
 	KH_TIMEOUT,
 	KH_INTERNAL,
 	KH_NO_MEMORY,
+	KH_N_ERRORS
+};
+
+/** enum kh_retry - what may come of the same request, sent again */
+enum kh_retry {
+	KH_RETRY_NEVER,
+	KH_RETRY_ONCE,		/* with new credentials */
+	KH_RETRY_SHORT,		/* for up to 30 s: a new grant may not have got everywhere */
+	KH_RETRY,		/* until the deadline */
 };
 
 #define KH_GRANT_TOKEN_MAX 8193	/* KMS's limit, with a NUL */
@@ -58,6 +80,7 @@ struct kh_secrets {
  * @deadline: kc_wire_now() when the command stops waiting
  * @secrets: scratch; wiped after every request
  * @error, @text, @next: the failure of this request
+ * @name: the table's name for it, or the provider's own
  * @keystore: the local provider's, while it is open
  * @private: another provider's own state
  */
@@ -69,6 +92,7 @@ struct kh {
 	int64_t deadline;
 	struct kh_secrets *secrets;
 	enum kh_error error;
+	char name[64];
 	char text[768];
 	char next[384];
 	struct keystore *keystore;
@@ -85,8 +109,15 @@ int kh_fail(struct kh *k, enum kh_error e, const char *fmt, ...) __attribute__((
 /** kh_next() - a next step that names what the table's cannot; after kh_fail(), returns -1 too */
 int kh_next(struct kh *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** kh_name() - what the provider itself calls the failure ("CKR_PIN_LOCKED"); after kh_fail(), returns -1 too */
+int kh_name(struct kh *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** kh_forget() - no failure yet, as before kh_fail(): for who tries again */
+void kh_forget(struct kh *k);
+
 const char *kh_error_name(enum kh_error e);
 enum kc_exit kh_error_exit(enum kh_error e);
+enum kh_retry kh_error_retry(enum kh_error e);
 
 /** kh_time_left() - milliseconds until the deadline, 0 if it has passed */
 int kh_time_left(const struct kh *k);

@@ -77,6 +77,7 @@ bool kh_add_info(struct json_object *o, const struct kc_key_info *info)
 		kc_wire_add_str(o, "state", kc_key_state_name(info->state)) &&
 		kc_wire_add_int(o, "version", info->version) &&
 		kc_wire_add_str(o, "created", info->created) &&
+		kc_wire_add_str(o, "deletion", info->deletion) &&
 		kc_wire_add_str(o, "description", info->description);
 }
 
@@ -262,7 +263,7 @@ static bool add_error(struct kh *k, struct json_object *answer)
 {
 	struct json_object *e = json_object_new_object();
 
-	if (kc_wire_add_str(e, "name", kh_error_name(k->error)) &&
+	if (kc_wire_add_str(e, "name", printable(k->name)) &&
 	    kc_wire_add_int(e, "code", kh_error_exit(k->error)) &&
 	    kc_wire_add_str(e, "text", printable(k->text)) && kc_wire_add_str(e, "next", printable(k->next)))
 		return kc_wire_add(answer, "error", e);
@@ -281,7 +282,7 @@ static struct json_object *answer(struct kh *k, uint8_t *mapping, const char *bu
 	int64_t id;
 	int r;
 
-	k->error = KH_OK;
+	kh_forget(k);
 	k->grant_token[0] = '\0';
 	if (!o || !a || !q.result || !kc_wire_members(o, members) || !kc_wire_int(o, "id", 1, INT64_MAX, &id) ||
 	    !kc_wire_str(o, "operation", operation, sizeof(operation)) ||

@@ -342,7 +342,7 @@ const char *kc_kms_request_id(const struct kc_kms *kms)
 static bool key_info(struct json_object *o, struct kc_key_info *info)
 {
 	static const char *const members[] = { "provider", "key", "state", "version", "created",
-					       "description", NULL };
+					       "deletion", "description", NULL };
 	char state[32];
 	int64_t version;
 	size_t i;
@@ -354,6 +354,7 @@ static bool key_info(struct json_object *o, struct kc_key_info *info)
 	    !kc_wire_str(o, "state", state, sizeof(state)) ||
 	    !kc_wire_int(o, "version", 0, INT32_MAX, &version) ||
 	    !kc_wire_str(o, "created", info->created, sizeof(info->created)) ||
+	    !kc_wire_str(o, "deletion", info->deletion, sizeof(info->deletion)) ||
 	    !kc_wire_str(o, "description", info->description, sizeof(info->description)))
 		return false;
 	for (i = 0; i < N_STATES; i++) {

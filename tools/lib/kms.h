@@ -32,6 +32,7 @@ struct kc_key_info {
 	enum kc_key_state state;
 	unsigned int version;		/* current key material, from 1 */
 	char created[32];
+	char deletion[32];	/* when it goes, while it is pending deletion */
 	char description[256];
 };
 
@@ -120,13 +121,30 @@ const char *kc_kms_request_id(const struct kc_kms *kms);
  * @params: its arguments, borrowed; may be NULL where all are optional
  * @answer: receives the answer's members, json_object_put() it
  *
- *	CreateKey		{ "alias"?, "description"? } -> { key info, "alias"? }
+ *	CreateKey		{ "alias"?, "description"?, "origin"?: "EXTERNAL" } -> { key info, "alias"? }
  *	EnableKey, DisableKey	{ "key" } -> key info
  *	RotateKeyOnDemand	{ "key" } -> key info
+ *	EnableKeyRotation	{ "key", "days"? } -> {}
+ *	DisableKeyRotation	{ "key" } -> {}
+ *	GetKeyRotationStatus	{ "key" } -> { "rotation": bool, "days"?, "next"? }
+ *	ScheduleKeyDeletion	{ "key", "days"? } -> key info
+ *	CancelKeyDeletion	{ "key" } -> key info
+ *	CreateAlias, UpdateAlias { "alias", "key" } -> {}
+ *	DeleteAlias		{ "alias" } -> {}
+ *	CreateGrant		{ "key", "grantee", "operations": [...], "context"?: {...} } -> { "grant_id", "grant_token" }
+ *	RetireGrant		{ "key", "grant_id" } or { "grant_token" } -> {}
+ *	RevokeGrant		{ "key", "grant_id" } -> {}
+ *	ListGrants		{ "key", "marker"? } -> { "grants": [ { "grant_id", "grantee", "operations", "context", "created" } ], "next"? }
+ *	GetKeyPolicy		{ "key" } -> { "policy" }: the text of a JSON document
+ *	PutKeyPolicy		{ "key", "policy" } -> {}
+ *	GetParametersForImport	{ "key" } -> { "public_key", "import_token", "valid_to" }: base64 and a date
+ *	ImportKeyMaterial	{ "key", "import_token", "material", "valid_to"? } -> key info: base64
+ *	DeleteImportedKeyMaterial { "key" } -> key info
  *	ListKeys		{ "marker"? } -> { "keys": [ key info ], "next"? }
  *	ListAliases		{ "key"?, "marker"? } -> { "aliases": [ { "alias", "key" } ], "next"? }
  *
- * key info is { "provider", "key", "state", "version", "created", "description" };
+ * A provider has those that its API has; another is UnsupportedOperationException.
+ * key info is { "provider", "key", "state", "version", "created", "deletion", "description" };
  * "key" may be an alias in a request and is canonical in an answer. A list goes
  * on with "marker" = "next" as long as there is one.
  */
