@@ -29,7 +29,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	strcpy(binding.context.id, "6b636163-6865-4a11-8bad-000000000001");
 	memset(binding.context.layout, 'a', 64);
 	binding.context.generation = 1;
-	must(!kh_provider_local.encrypt(&helper, &binding, dek, wrapped, &wrapped_len));
+	must(!kh_provider->encrypt(&helper, &binding, dek, wrapped, &wrapped_len));
 	return 0;
 }
 
@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	altered = altered || n != wrapped_len || memcmp(blob, wrapped, n);
 
 	helper.error = KH_OK;
-	if (!kh_provider_local.decrypt(&helper, &b, blob, n, out)) {
+	if (!kh_provider->decrypt(&helper, &b, blob, n, out)) {
 		must(!altered && !memcmp(out, dek, KC_DEK_SIZE));
 	} else {
 		must(altered);

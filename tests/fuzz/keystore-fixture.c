@@ -53,7 +53,7 @@ void keystore_up(struct kh *k, char *key)
 	k->secrets = &secrets;
 	k->deadline = INT64_MAX;
 	snprintf(k->state_dir, sizeof(k->state_dir), "%s", fuzz_dir());
-	must(!kh_provider_local.describe(k, "local:alias/kcache", &info));
+	must(!kh_provider->describe(k, "local:alias/kcache", &info));
 	snprintf(key, KC_KEY_NAME_MAX, "%s", info.key);
 	ks_close(k);
 	read_db();
