@@ -49,16 +49,16 @@ packages-%:
 CHECK_VM = kcache-* target-* vm-*
 
 check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages)
-	$(Q)tests/packages.sh build lint unit kunit vm bench
+	$(Q)tests/packages.sh build lint unit providers kunit vm bench
 	$(Q)$(MAKE) all
 	$(Q)tests/check.sh $(CHECK)
 
 check-all: ## the same with every VM test and all other suites
-	$(Q)tests/packages.sh build lint unit kunit vm bench
+	$(Q)tests/packages.sh build lint unit providers kunit vm bench
 	$(Q)$(MAKE) all
 	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
 
-CHECK = lint unit-test check-kunit check-vm bench-check
+CHECK = lint unit-test check-providers check-kunit check-vm bench-check
 CHECK_MORE = "fuzz TIME=20" check-matrix check-stress check-crash check-hygiene
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
@@ -68,6 +68,11 @@ check-%: packages-build packages-vm packages-%
 
 # the integration tests on other kernels
 check-matrix: vm-helpers
+
+# on this machine: no module, no VM
+check-providers: packages-build packages-providers tools ## what every provider of keys promises, and what each is asked
+	$(Q)$(MAKE) $(S) -C tests/providers
+	$(Q)tests/providers/run.sh $(if $(filter-out 0,$(V)),-v)
 
 # builds its own module, for its own kernels
 check-kunit: packages-vm packages-kunit ## the module's KUnit suites: two CPUs in QEMU, and User Mode Linux
