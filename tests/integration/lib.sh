@@ -17,10 +17,10 @@ set -u
 TEST=$(basename "$0" .sh)
 TESTDIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export TESTDIR
-_passed=0 _failed=0 _cleanup=()
+_passed=0 _failed=0 _cleanup=() _marks=0
 _out=$(mktemp)
-# its line number in the kernel's log, see dmesg_mark
-_mark=0
+# a line of the kernel's log, see dmesg_mark
+_mark=
 
 # --- sentences --------------------------------------------------------------
 
@@ -89,9 +89,18 @@ has_line() {
 
 # --- the kernel's log -------------------------------------------------------
 
-# from here on; dmesg_has looks at nothing older
-dmesg_mark() { _mark=$(dmesg | wc -l); }
-dmesg_has() { dmesg | tail -n +$((_mark + 1)) | grep -E -- "$1"; }
+# From here on; dmesg_has looks at nothing older. The mark is a line of its own: the
+# log is a ring, whose lines have no number that stays.
+dmesg_mark() {
+	_mark="kcache-vm: mark $TEST $$ $((_marks++))"
+	echo "<7>$_mark" >/dev/kmsg
+}
+dmesg_has() {
+	dmesg | awk -v mark="$_mark" '
+		mark != "" && substr($0, length($0) - length(mark) + 1) == mark { n = 0; next }
+		{ line[n++] = $0 }
+		END { for (i = 0; i < n; i++) print line[i] }' | grep -E -- "$1"
+}
 
 # A complaint of the kernel (a WARNING, ...) that matches REGEX is part of this
 # test; all others fail the run.
