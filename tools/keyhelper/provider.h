@@ -139,6 +139,7 @@ struct kh_admin_op {
  * @name: as in a token
  * @prepare: before the sandbox and before any input: loads what cannot be loaded later; may be NULL
  * @syscalls: what the sandbox lets through beside what all providers need, ended by -1; NULL for nothing
+ * @threads: its libraries start threads (never processes)
  * @foreign_code: libraries of somebody else run in here (a PKCS#11 module): the sandbox only denies
  * @claims: is this the name of a key of this provider?
  * @describe: resolve a name; makes the managed default key
@@ -161,6 +162,7 @@ struct kh_provider {
 	const char *name;
 	int (*prepare)(struct kh *k);
 	const int *syscalls;
+	bool threads;
 	bool foreign_code;
 	bool (*claims)(const char *key);
 	int (*describe)(struct kh *k, const char *key, struct kc_key_info *info);
@@ -186,6 +188,13 @@ int kh_serve(struct kh *k, int sock, uint8_t *mapping);
 
 /** kh_memory_init() - OpenSSL's memory is wiped when freed; before any other use of OpenSSL */
 int kh_memory_init(void);
+
+/* An allocator that wipes what is freed, in the forms that libraries take one in. */
+void *kh_wiping_malloc(size_t size);
+void *kh_wiping_calloc(size_t n, size_t size);
+void *kh_wiping_realloc(void *p, size_t size);
+void kh_wiping_free(void *p);
+char *kh_wiping_strdup(const char *s);
 
 /**
  * kh_sandbox() - give up everything that serving does not need

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +83,10 @@ static int allow(scmp_filter_ctx ctx, const struct kh_provider *p)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
 	for (nr = p->syscalls; !r && nr && *nr >= 0; nr++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *nr, 0);
+	/* a thread shares all that this process has given up; clone3() fails, and the C library falls back to this */
+	if (!r && p->threads)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+				     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD));
 	/* no memory becomes code any more */
 	if (!r)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
