@@ -5,10 +5,13 @@
  * network, no other process; a provider that needs more names it.
  */
 #include <errno.h>
+#include <limits.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -17,6 +20,8 @@
 #include <unistd.h>
 
 #include "provider.h"
+
+#define HEAP_BYTES (1 << 20)
 
 /*
  * Files (SQLite), memory, time, the socket, and what glibc needs to run and end.
@@ -126,20 +131,45 @@ static int drop_capabilities(void)
 	return syscall(SYS_capset, &head, none) ? -errno : 0;
 }
 
+/*
+ * What can be written now is locked. Code and constants are not: they hold no secret
+ * and are never swapped, and a provider's libraries alone would fill the limit, so
+ * that nothing were left of it for the secrets of later.
+ */
+static void lock_writable(void)
+{
+	unsigned long start, end;
+	char line[PATH_MAX + 128], perm[5];
+	FILE *f = fopen("/proc/self/maps", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx %4s", &start, &end, perm) == 3 && !strncmp(perm, "rw", 2))
+			mlock2((void *)start, end - start, MLOCK_ONFAULT);
+	if (f)
+		fclose(f);
+}
+
 /* Nothing of the heap, of OpenSSL's key schedules or of the stack goes to swap. */
 static void lock_memory(void)
 {
 	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	void *heap;
 
-	/*
-	 * Root may; root of a container may have to keep the limit, and can lock
-	 * only what is there already. Another user's limit is less than the
-	 * libraries alone: his keys are in locked pages, their schedules are not.
-	 */
-	if (setrlimit(RLIMIT_MEMLOCK, &all))
-		mlockall(MCL_CURRENT | MCL_ONFAULT);
-	else
+	if (!setrlimit(RLIMIT_MEMLOCK, &all)) {
 		mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+		return;
+	}
+	/*
+	 * Another user, and root of a container, may have to keep the limit. What is
+	 * locked is what is there, so the heap is made as large as it will need to be.
+	 */
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	heap = malloc(HEAP_BYTES);
+	if (heap)
+		explicit_bzero(heap, 1);	/* or the compiler leaves both out */
+	free(heap);
+	lock_writable();
 }
 
 int kh_sandbox(const struct kh_provider *p)
