@@ -181,7 +181,8 @@ static const char *unusable(struct json_object *meta)
 		return "it is a key of an AWS service (aws/...): its policy lets only that service use it";
 	if (!spec || strcmp(spec, ALGORITHM))
 		return "it is not symmetric";
-	if (!usage || strcmp(usage, "ENCRYPT_DECRYPT"))
+	/* of a symmetric key there is no other use, and not everybody says so */
+	if (usage && strcmp(usage, "ENCRYPT_DECRYPT"))
 		return "it is not for encryption";
 	return NULL;
 }
