@@ -114,6 +114,7 @@ enum kh_error aws_error_state(const char *message);
  * @tries: that failed
  * @refused_at: the first refusal
  * @refreshed: new credentials were fetched
+ * @last: there is no time for another try after this one
  */
 struct aws_retry {
 	int64_t (*now)(void);
@@ -124,6 +125,7 @@ struct aws_retry {
 	unsigned int tries;
 	int64_t refused_at;
 	bool refreshed;
+	bool last;
 };
 
 /** aws_retry_start() - with the clock of this machine */

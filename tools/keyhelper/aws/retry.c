@@ -79,10 +79,12 @@ bool aws_retry(struct aws_retry *r, enum kh_error e, bool *fresh)
 	}
 	wait = backoff(r);
 	/* rather a last try early than time that is not used */
-	if (wait > end - now - LAST_TRY_MS)
+	if (wait > end - now - LAST_TRY_MS) {
 		wait = end - now - LAST_TRY_MS;
-	if (wait < 0)
-		return false;
+		if (r->last || wait < 0)
+			return false;
+		r->last = true;
+	}
 	if (wait)
 		r->pause(wait);
 	return true;
