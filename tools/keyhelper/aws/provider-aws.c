@@ -5,7 +5,7 @@
  *	arn.c       names of keys
  *	endpoint.c  which host
  *	http.c      HTTP by libcurl
- *	creds-*.c   credentials and region
+ *	creds*.c    credentials and region (creds.h)
  *	request.c   a request and what its answer says
  *	errors.c    AWS's errors in the terms of the table of all providers
  *	retry.c     when to try again
@@ -29,7 +29,8 @@ static const int syscalls[] = {
 static int aws_prepare(struct kh *k)
 {
 	(void)k;
-	return aws_http_init();
+	/* before there is anything that it could inherit */
+	return aws_creds_prepare() || aws_http_init() ? -1 : 0;
 }
 
 static void aws_close(struct kh *k)
