@@ -147,9 +147,11 @@ EVENTS = (wipe_and_set, wipe_and_set, set_again, reload, reload, suspend_flush, 
 
 def on_volumes(volumes):
     rnd = random.Random(seed)
-    # a load waits for the room
+    # each of what the test relies on, once, however slow the machine is
     for v in volumes:
         count(grow(rnd, v, 8))
+        count(below_fails(rnd, v))
+        count(wipe_and_set(rnd, v))
     while time.monotonic() < end:
         count(rnd.choice(EVENTS)(rnd, rnd.choice(volumes)))
         pause(rnd, 0.15)
