@@ -82,7 +82,7 @@ static int read_header(struct attach *a)
 		return kc_fail(err, KC_DEVICE, "run kcache create on it again: it will be completed",
 			       "its creation did not finish, there is no key on it yet");
 	kc_warn_damaged(a->r, &a->h);
-	ret = kc_blk_refuse_twins(&a->blk, a->h.layout.uuid, err);
+	ret = kc_blk_refuse_twins(&a->blk, a->h.layout.uuid, a->h.area, err);
 	if (ret)
 		return ret;
 	return kc_known_load(&a->r->conf, a->h.layout.uuid, &a->known, err);

@@ -67,6 +67,8 @@ reset
 head -c 1M "$d" | dd of="$d2" conv=notrunc,fsync status=none
 check "one UUID on two devices" refused 5 "$d2 carries the same UUID $uuid: which one is meant cannot be told; " "$d" attach
 check "the other way round" refused 5 "$d carries the same UUID" "$d2" kcache attach "$d2" vol
+dd if=/dev/zero of="$d2" bs=4096 count=1 conv=notrunc,fsync status=none
+check "also a device of which only the second header copy is left" refused 5 "$d2 carries the same UUID" "$d" attach
 blank "$d2"
 check "the copy gone: it attaches" attach
 kcache detach vol
@@ -80,6 +82,28 @@ dmsetup create side --table "0 $(blockdev --getsz "$d") linear $d 0"
 check "two devices side by side on one are two" refused 5 '/dev/mapper/side carries the same UUID' "$d" kcache attach /dev/mapper/top vol
 dmsetup remove side
 dmsetup remove top
+
+# --- devices that cannot be read now --------------------------------------------------
+# in_time COMMAND...: a read that waits ends with the process, if that is killed
+in_time() { timeout --signal=KILL $((20 * STRETCH)) "$@"; }
+dmsetup create held --table "0 2048 linear $d2 0"
+dmsetup suspend held
+check "a suspended device is not waited for" in_time kcache attach -q "$d" vol
+kcache detach vol
+dmsetup resume held
+dmsetup remove held
+keyctl new_session >/dev/null
+head -c 64 /dev/urandom | keyctl padd logon kcache:frozen @s >/dev/null
+dmsetup create frozen --uuid KCACHE-00000000000040008000000000000000-frozen --table "0 2048 kcache aes-xts-plain64 :64:logon:kcache:frozen 0 $d2 0 2 lease:3600 on_expiry:freeze"
+keyctl unlink %logon:kcache:frozen @s
+dmsetup create above --table "0 2048 linear /dev/mapper/frozen 0"
+dmsetup message frozen 0 key wipe
+check "nor a volume that waits for its key, nor what stands on it" in_time kcache attach -q "$d" vol
+kcache detach vol
+dmsetup message frozen 0 fail_frozen
+dmsetup remove above
+dmsetup remove frozen
+
 modprobe dm-multipath
 modprobe dm-service-time
 dmsetup create mpatha --uuid mpath-test --table "0 $(blockdev --getsz "$d") multipath 0 0 1 1 service-time 0 1 2 $d 1 1"

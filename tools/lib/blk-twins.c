@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "blk.h"
+#include "dm.h"
 
 /* deeper stacks of devices do not exist; a loop in sysfs must not hang us */
 #define STACK_MAX 16
@@ -89,56 +90,184 @@ static bool stands_on(dev_t top, dev_t base, int depth)
 	return found;
 }
 
-static bool carries(const char *node, dev_t dev, const char *uuid)
+/**
+ * struct other - a block device of this host
+ * @name: the kernel's, "dm-5"
+ * @ours: the plaintext of an attached volume
+ * @held: a read would wait: suspended, or a volume whose I/O waits for its key
+ */
+struct other {
+	dev_t dev;
+	char name[64];
+	bool ours;
+	bool held;
+};
+
+struct others {
+	struct other *all;
+	size_t n;
+	bool any_held;
+};
+
+static void look_at_mapped(struct other *o)
 {
-	char *filter[] = { (char[]){ "crypto_LUKS" }, NULL };
-	const char *value;
-	bool same = false;
+	char path[64], text[KC_DM_UUID_MAX];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/suspended", major(o->dev), minor(o->dev));
+	o->held = read_text(path, text, sizeof(text)) && strcmp(text, "1") == 0;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/uuid", major(o->dev), minor(o->dev));
+	o->ours = read_text(path, text, sizeof(text)) &&
+		  strncmp(text, KC_DM_UUID_PREFIX, strlen(KC_DM_UUID_PREFIX)) == 0;
+	if (o->ours && !o->held)
+		o->held = kc_dm_keyless(o->dev);
+}
+
+/* All there are, in one pass and without opening any. */
+static int list_others(struct others *l, struct kc_error *err)
+{
+	unsigned int ma, mi;
+	struct dirent *e;
+	size_t room = 0;
+	int ret = 0;
+	DIR *d;
+
+	d = opendir("/sys/dev/block");
+	if (!d)
+		return kc_fail(err, KC_DEVICE, "mount sysfs on /sys",
+			       "cannot list block devices to look for another one with the volume's UUID");
+	while (!ret && (e = readdir(d))) {
+		char link[256];
+		struct other *o;
+		ssize_t n;
+
+		if (sscanf(e->d_name, "%u:%u", &ma, &mi) != 2)
+			continue;
+		n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
+		if (n <= 0)
+			continue;
+		link[n] = '\0';
+		if (l->n == room) {
+			room = room ? room * 2 : 64;
+			o = reallocarray(l->all, room, sizeof(*o));
+			if (!o) {
+				ret = kc_fail(err, KC_NOMEM, NULL, "out of memory for a list of block devices");
+				break;
+			}
+			l->all = o;
+		}
+		o = &l->all[l->n++];
+		memset(o, 0, sizeof(*o));
+		o->dev = makedev(ma, mi);
+		snprintf(o->name, sizeof(o->name), "%.63s", strrchr(link, '/') ? strrchr(link, '/') + 1 : link);
+		if (strncmp(o->name, "dm-", 3) == 0)
+			look_at_mapped(o);
+		l->any_held |= o->held;
+	}
+	closedir(d);
+	return ret;
+}
+
+/* One that cannot be read now is no reason to hang until it can. */
+static bool would_wait(const struct others *l, const struct other *o)
+{
+	size_t i;
+
+	if (o->held)
+		return true;
+	for (i = 0; l->any_held && i < l->n; i++)
+		if (l->all[i].held && stands_on(o->dev, l->all[i].dev, STACK_MAX))
+			return true;
+	return false;
+}
+
+/* Opens a device for reading; -1 if there is nothing to read. */
+static int open_other(const struct other *o)
+{
+	char path[64], size[32], node[256];
 	struct stat st;
-	blkid_probe p;
 	int fd;
 
+	/* not by opening it: a drive would look for its medium */
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size", major(o->dev), minor(o->dev));
+	if (!read_text(path, size, sizeof(size)) || strcmp(size, "0") == 0)
+		return -1;
+	snprintf(node, sizeof(node), "/dev/%s", o->name);
 	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return false;
-	p = blkid_new_probe();
-	if (p && fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == dev &&
-	    blkid_probe_set_device(p, fd, 0, 0) == 0 && blkid_probe_enable_superblocks(p, 1) == 0 &&
+	if (fd < 0) {
+		/* its node has another name than the kernel's */
+		kc_blk_name(o->dev, node, sizeof(node));
+		fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	}
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISBLK(st.st_mode) || st.st_rdev != o->dev)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/*
+ * Could a LUKS header with @uuid begin at @offset? No parsing: a header that has the
+ * UUID has its text there, in lower case, as every volume of ours has. It spares
+ * nearly every device of a host libblkid's look at the ten places where a header's
+ * second copy may lie.
+ */
+static bool mentions(int fd, off_t offset, const char *uuid)
+{
+	char block[4096];
+	ssize_t n = pread(fd, block, sizeof(block), offset);
+
+	return n > 0 && memmem(block, (size_t)n, uuid, strlen(uuid));
+}
+
+static bool carries(int fd, const char *uuid)
+{
+	char *filter[] = { (char[]){ "crypto_LUKS" }, NULL };
+	blkid_probe p = blkid_new_probe();
+	const char *value;
+	bool same = false;
+
+	if (p && blkid_probe_set_device(p, fd, 0, 0) == 0 && blkid_probe_enable_superblocks(p, 1) == 0 &&
 	    blkid_probe_set_superblocks_flags(p, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID) == 0 &&
 	    blkid_probe_filter_superblocks_type(p, BLKID_FLTR_ONLYIN, filter) == 0 &&
 	    blkid_do_safeprobe(p) == 0 && blkid_probe_lookup_value(p, "UUID", &value, NULL) == 0)
 		same = strcasecmp(value, uuid) == 0;
 	blkid_free_probe(p);
-	close(fd);
 	return same;
 }
 
-int kc_blk_refuse_twins(const struct kc_blk *b, const char *uuid, struct kc_error *err)
+/* Cheapest first: there may be thousands of devices, and hardly ever a twin. */
+static bool is_twin(const struct kc_blk *b, dev_t dev, int fd, const char *uuid, uint64_t area)
 {
-	char path[400], node[256];
-	struct dirent *e;
-	int ret = 0;
-	dev_t dev;
-	DIR *d;
+	/* a block at a time, not what comes after it */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+	return (mentions(fd, 0, uuid) || mentions(fd, (off_t)area, uuid)) && carries(fd, uuid) &&
+	       (b->is_file || (!stands_on(dev, b->dev, STACK_MAX) && !stands_on(b->dev, dev, STACK_MAX)));
+}
 
-	d = opendir("/sys/class/block");
-	if (!d)
-		return kc_fail(err, KC_DEVICE, "mount sysfs on /sys",
-			       "cannot list block devices to look for another one with UUID %s", uuid);
-	while (!ret && (e = readdir(d))) {
-		if (e->d_name[0] == '.')
+int kc_blk_refuse_twins(const struct kc_blk *b, const char *uuid, uint64_t area, struct kc_error *err)
+{
+	struct others l = { 0 };
+	char node[256];
+	size_t i;
+	int ret, fd;
+
+	ret = list_others(&l, err);
+	for (i = 0; !ret && i < l.n; i++) {
+		const struct other *o = &l.all[i];
+
+		if (o->ours || (!b->is_file && o->dev == b->dev) || would_wait(&l, o))
 			continue;
-		snprintf(path, sizeof(path), "/sys/class/block/%.255s/dev", e->d_name);
-		if (!read_devno(path, &dev) || (!b->is_file && dev == b->dev))
+		fd = open_other(o);
+		if (fd < 0)
 			continue;
-		if (!b->is_file && (stands_on(dev, b->dev, STACK_MAX) || stands_on(b->dev, dev, STACK_MAX)))
-			continue;
-		kc_blk_name(dev, node, sizeof(node));
-		if (carries(node, dev, uuid))
+		if (is_twin(b, o->dev, fd, uuid, area)) {
+			kc_blk_name(o->dev, node, sizeof(node));
 			ret = kc_fail(err, KC_BUSY, "take one of them away, or give the copy a UUID of its own",
 				      "%s carries the same UUID %s: which one is meant cannot be told", node, uuid);
+		}
+		close(fd);
 	}
-	closedir(d);
+	free(l.all);
 	return ret;
 }
 

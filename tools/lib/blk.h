@@ -83,11 +83,14 @@ int kc_blk_refuse_leg(const struct kc_blk *b, struct kc_error *err);
 
 /**
  * kc_blk_refuse_twins() - KC_BUSY if another block device carries the same LUKS UUID
+ * @area: bytes of one copy of the header: the second, which a twin has too, lies behind it
  *
  * Devices stacked on one another (a mirror and its legs) are one device seen
  * twice: told by sysfs slaves, ancestors and descendants of @b are skipped. Two
  * devices side by side on the same base are not: a snapshot is no choice to make.
+ * Not looked at: the plaintext of an attached volume, and what cannot be read now
+ * (suspended, or standing on a volume that waits for its key).
  */
-int kc_blk_refuse_twins(const struct kc_blk *b, const char *uuid, struct kc_error *err);
+int kc_blk_refuse_twins(const struct kc_blk *b, const char *uuid, uint64_t area, struct kc_error *err);
 
 #endif

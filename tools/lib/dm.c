@@ -279,6 +279,24 @@ int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct 
 	return ret;
 }
 
+bool kc_dm_keyless(dev_t dev)
+{
+	char *target = NULL, *params = NULL, key[16];
+	uint64_t start, length;
+	struct dm_task *t;
+	bool keyless = false;
+
+	if (new_task(&t, DM_DEVICE_STATUS, NULL, NULL))
+		return false;
+	if (dm_task_set_major(t, (int)major(dev)) && dm_task_set_minor(t, (int)minor(dev)) && run_task(t) == 0) {
+		dm_get_next_target(t, NULL, &start, &length, &target, &params);
+		keyless = target && strcmp(target, "kcache") == 0 && params &&
+			  kc_dm_word(params, "key", key, sizeof(key)) && strcmp(key, "valid") != 0;
+	}
+	dm_task_destroy(t);
+	return keyless;
+}
+
 /* The table's parameters; at most 2 optional words. */
 static void table_text(char *text, size_t size, const struct kc_layout *l, dev_t below, const char *key_desc,
 		       const struct kc_dm_options *o)

@@ -148,17 +148,17 @@ static int not_loaded(int fd, const struct kc_cslog *log, struct kc_error *err)
 static int find_damage(struct kc_header *h, const uint8_t *before, size_t len, struct kc_error *err)
 {
 	uint8_t *after = malloc(len);
-	uint64_t area, keyslots;
+	uint64_t keyslots;
 	int r = after ? 0 : kc_fail(err, KC_NOMEM, NULL, "out of memory for a header");
 
 	if (!r)
 		r = read_start(h->copy_fd, after, len, err);
-	if (!r && (crypt_get_metadata_size(h->cd, &area, &keyslots) || area > len / 2))
+	if (!r && (crypt_get_metadata_size(h->cd, &h->area, &keyslots) || h->area > len / 2))
 		r = kc_fail(err, KC_TAMPERED, KC_NEXT_EDITED,
 			    "LUKS2 header: the metadata areas do not fit into the device");
-	if (!r && memcmp(before, after, area))
+	if (!r && memcmp(before, after, h->area))
 		h->damaged_copy = 1;
-	else if (!r && memcmp(before + area, after + area, area))
+	else if (!r && memcmp(before + h->area, after + h->area, h->area))
 		h->damaged_copy = 2;
 	free(after);
 	return r;

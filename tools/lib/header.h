@@ -25,6 +25,7 @@ struct crypt_device;
  * @flags: config flags, sorted, joined by commas
  * @unfinished: subsystem "kcache" and no token: a create that did not finish
  * @damaged_copy: 0, or 1 (primary) or 2 (secondary) header copy damaged on the disk
+ * @area: bytes of one copy of the metadata; only with @own_cd
  * @tokens: the kcache tokens, by token number
  * @n_tokens: how many
  * @cd: libcryptsetup's context on the copy in memory, which has the metadata but
@@ -39,6 +40,7 @@ struct kc_header {
 	char flags[256];
 	bool unfinished;
 	int damaged_copy;
+	uint64_t area;
 	struct kc_token *tokens;
 	unsigned int n_tokens;
 	struct crypt_device *cd;
