@@ -18,6 +18,7 @@
 #include "token.h"
 
 #define KH_KEY_SIZE 32	/* AES-256 */
+#define KH_HASH 32	/* SHA-256 */
 
 /**
  * enum kh_error - what may go wrong, for all providers
@@ -64,11 +65,20 @@ enum kh_retry {
 
 #define KH_GRANT_TOKEN_MAX 8193	/* KMS's limit, with a NUL */
 
-/** struct kh_secrets - all plaintext keys of this process, in pages of kc_secret_alloc() */
+/**
+ * struct kh_secrets - all plaintext keys of this process, in pages of kc_secret_alloc()
+ * @plain: a DEK and what is wrapped with it
+ * @scratch: a library's structure that a key has to be in
+ *
+ * Pages are to be had before the sandbox only: it locks what is there, and may
+ * use up the limit.
+ */
 struct kh_secrets {
 	uint8_t root[KH_KEY_SIZE];
 	uint8_t kek[KH_KEY_SIZE];
 	uint8_t dek[KC_DEK_SIZE];
+	uint8_t plain[128];
+	uint64_t scratch[128];
 };
 
 /**
@@ -203,6 +213,12 @@ char *kh_wiping_strdup(const char *s);
  * To be called when OpenSSL is loaded and before any input is read.
  */
 int kh_sandbox(const struct kh_provider *p);
+
+/** kh_binding_hash() - SHA-256 over the canonical binding, for devices that bind no context or only a short one */
+int kh_binding_hash(struct kh *k, const struct kc_binding *b, uint8_t out[static KH_HASH]);
+
+/** kh_new_dek() - a random one in @k's secrets, to be wiped by the caller */
+int kh_new_dek(struct kh *k);
 
 /** kh_setting() - a setting of kcache.conf, NULL if it is not there */
 const char *kh_setting(const struct kh *k, const char *name);

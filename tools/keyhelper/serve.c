@@ -293,6 +293,8 @@ static struct json_object *answer(struct kh *k, uint8_t *mapping, const char *bu
 	r = dispatch(&q);
 	explicit_bzero(k->secrets->kek, sizeof(k->secrets->kek));
 	explicit_bzero(k->secrets->dek, sizeof(k->secrets->dek));
+	explicit_bzero(k->secrets->plain, sizeof(k->secrets->plain));
+	explicit_bzero(k->secrets->scratch, sizeof(k->secrets->scratch));
 	if (r && k->error == KH_OK)
 		kh_fail(k, KH_INTERNAL, "%s failed", operation);
 	ok = kc_wire_add_int(a, "id", id) && kc_wire_add_str(a, "request_id", k->request_id) &&
