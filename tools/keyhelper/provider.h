@@ -69,6 +69,7 @@ enum kh_retry {
  * struct kh_secrets - all plaintext keys of this process, in pages of kc_secret_alloc()
  * @plain: a DEK and what is wrapped with it
  * @scratch: a library's structure that a key has to be in
+ * @pin, @pin_len: of a token; stays as long as the helper
  *
  * Pages are to be had before the sandbox only: it locks what is there, and may
  * use up the limit.
@@ -79,6 +80,8 @@ struct kh_secrets {
 	uint8_t dek[KC_DEK_SIZE];
 	uint8_t plain[128];
 	uint64_t scratch[128];
+	char pin[256];
+	size_t pin_len;
 };
 
 /**

@@ -162,6 +162,7 @@ static const struct {
 	{ "timeout", false, set_timeout },
 	{ "allow_key", true, set_allow_key },
 	{ "pkcs11_module", false, set_provider_path },
+	{ "pkcs11_module_args", false, set_provider },
 	{ "pkcs11_pin_file", false, set_provider_path },
 	{ "tpm2_tcti", false, set_provider },
 	{ "aws_config_file", false, set_provider_path },

@@ -26,7 +26,9 @@ static const struct provider {
 	{ "local", NULL },
 	{ "aws", (const char *const []){ "AWS_*", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy",
 					 "HOME", NULL } },
-	{ "pkcs11", NULL },
+	/* where modules look for their configuration, and systemd's credentials lie */
+	{ "pkcs11", (const char *const []){ "SOFTHSM2_CONF", "OPENSC_CONF", "YUBIHSM_PKCS11_CONF",
+					    "ChrystokiConfigurationPath", "CREDENTIALS_DIRECTORY", NULL } },
 	{ "tpm2", NULL },
 };
 
