@@ -363,9 +363,9 @@ static void other_databases_are_refused(void **state)
 {
 	struct host *h = *state;
 
-	sql(h, "PRAGMA user_version = 2");
-	refused(h, KC_KMS_RETRY, "KeyUnavailableException", "has format 2, this kcache knows 1");
-	sql(h, "PRAGMA user_version = 1; PRAGMA application_id = 5");
+	sql(h, "PRAGMA user_version = 3");
+	refused(h, KC_KMS_RETRY, "KeyUnavailableException", "has format 3, this kcache knows 2");
+	sql(h, "PRAGMA user_version = 2; PRAGMA application_id = 5");
 	refused(h, KC_KMS_RETRY, "KeyUnavailableException", "is not a keystore of kcache");
 }
 
@@ -455,7 +455,7 @@ static void no_key_is_in_the_files(void **state)
 	char log[128];
 	size_t n;
 
-	assert_int_equal(ks_create(k, "alias/searched", "", &key), 0);
+	assert_int_equal(ks_create(k, "alias/searched", "", false, &key), 0);
 	assert_int_equal(ks_material(k, key.id, 1), 0);
 	memcpy(kek, k->secrets->kek, sizeof(kek));
 	memcpy(root, k->secrets->root, sizeof(root));
@@ -490,9 +490,9 @@ static void every_key_has_material_of_its_own(void **state)
 	uint8_t first[KH_KEY_SIZE];
 	struct ks_key a, b;
 
-	assert_int_equal(ks_create(k, NULL, "", &a), 0);
-	assert_int_equal(ks_create(k, NULL, "", &b), 0);
-	assert_int_equal(ks_rotate(k, a.id), 0);
+	assert_int_equal(ks_create(k, NULL, "", false, &a), 0);
+	assert_int_equal(ks_create(k, NULL, "", false, &b), 0);
+	assert_int_equal(ks_rotate(k, &a), 0);
 	assert_int_equal(ks_material(k, a.id, 1), 0);
 	memcpy(first, k->secrets->kek, sizeof(first));
 	assert_int_equal(ks_material(k, a.id, 2), 0);
@@ -516,7 +516,7 @@ static void a_wrapped_dek_has_the_documented_form(void **state)
 	struct ks_key key;
 	size_t len;
 
-	assert_int_equal(ks_create(k, NULL, "", &key), 0);
+	assert_int_equal(ks_create(k, NULL, "", false, &key), 0);
 	volume_context(&b, "");
 	snprintf(b.key, sizeof(b.key), "local:%s", key.id);
 	ok_or_show(kc_kms_generate(kms, &b, wrapped, &len, &err), &err, "generate");
@@ -659,7 +659,7 @@ static void a_locked_keystore_is_waited_for_until_the_deadline(void **state)
 
 	h->conf.timeout = 3;
 	assert_int_equal(sqlite3_open(path_of(h, DB_FILE), &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = 1",
+	assert_int_equal(sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version = 2",
 				      NULL, NULL, NULL), SQLITE_OK);
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	refused(h, KC_KMS_RETRY, "DependencyTimeoutException", "stayed locked");

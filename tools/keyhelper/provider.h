@@ -88,6 +88,7 @@ struct kh_secrets {
  * struct kh - the state of the helper
  * @state_dir: where a provider keeps what it keeps
  * @settings: the provider's own settings of kcache.conf, name to text; may be NULL
+ * @operation: of this request, as the command names it
  * @grant_token: of this request, "" for none
  * @request_id: of this request; a provider whose service gives one puts it here
  * @deadline: kc_wire_now() when the command stops waiting
@@ -100,6 +101,7 @@ struct kh_secrets {
 struct kh {
 	char state_dir[PATH_MAX];
 	struct json_object *settings;
+	const char *operation;
 	char grant_token[KH_GRANT_TOKEN_MAX];
 	char request_id[128];
 	int64_t deadline;

@@ -290,7 +290,9 @@ static struct json_object *answer(struct kh *k, uint8_t *mapping, const char *bu
 	    !json_object_is_type(q.params, json_type_object) || kh_uuid(k->request_id))
 		goto out;
 	q.operation = operation;
+	k->operation = operation;
 	r = dispatch(&q);
+	k->operation = NULL;
 	explicit_bzero(k->secrets->kek, sizeof(k->secrets->kek));
 	explicit_bzero(k->secrets->dek, sizeof(k->secrets->dek));
 	explicit_bzero(k->secrets->plain, sizeof(k->secrets->plain));

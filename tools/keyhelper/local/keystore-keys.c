@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What is in the keystore: keys, their material, their aliases. */
+/* Keys in the keystore: what they are, their states, their material. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +8,15 @@
 #include "aead.h"
 #include "keystore-db.h"
 
-#define KEY_COLUMNS "id, state, version, created, description"
+/*
+ * What an external key has for material may have expired without having been
+ * removed yet: ?1 is now, here and in all statements below.
+ */
+#define KEYS \
+	"SELECT id, state, version, created, description, external, policy IS NOT NULL, deletion," \
+	" rotation_days, rotation_next, external AND NOT EXISTS (SELECT 1 FROM material" \
+	" WHERE material.key = keys.id AND (valid_to IS NULL OR valid_to > ?1))" \
+	" FROM keys WHERE (deletion IS NULL OR deletion > ?1)"
 
 /*
  * What key material is sealed with: "kcache keystore v1" and a NUL, the key's
@@ -28,28 +36,24 @@ static void material_aad(uint8_t aad[static AAD_LEN], const char *id, unsigned i
 	aad[AAD_LEN - 1] = (uint8_t)version;
 }
 
-/* A column's text to a buffer; a value that does not fit is no value of ours. */
-static int column(struct kh *k, sqlite3_stmt *st, int i, char *out, size_t size)
-{
-	const char *s = (const char *)sqlite3_column_text(st, i);
-
-	if (!s || strlen(s) >= size)
-		return kh_fail(k, KH_UNAVAILABLE, "the keystore in %s is damaged: a bad %s", k->state_dir,
-			       sqlite3_column_name(st, i));
-	memcpy(out, s, strlen(s) + 1);
-	return 0;
-}
-
 static int key_row(struct kh *k, sqlite3_stmt *st, struct ks_key *key)
 {
 	char state[16];
 
-	if (column(k, st, 0, key->id, sizeof(key->id)) || column(k, st, 1, state, sizeof(state)) ||
-	    column(k, st, 3, key->created, sizeof(key->created)) ||
-	    column(k, st, 4, key->description, sizeof(key->description)))
+	memset(key, 0, sizeof(*key));
+	if (ks_column(k, st, 0, key->id, sizeof(key->id)) || ks_column(k, st, 1, state, sizeof(state)) ||
+	    ks_column(k, st, 3, key->created, sizeof(key->created)) ||
+	    ks_column(k, st, 4, key->description, sizeof(key->description)))
 		return -1;
-	key->state = strcmp(state, "Enabled") ? KC_KEY_DISABLED : KC_KEY_ENABLED;
 	key->version = (unsigned int)sqlite3_column_int64(st, 2);
+	key->external = sqlite3_column_int(st, 5);
+	key->policy = sqlite3_column_int(st, 6);
+	key->deletion = sqlite3_column_int64(st, 7);
+	key->rotation_days = sqlite3_column_int64(st, 8);
+	key->rotation_next = sqlite3_column_int64(st, 9);
+	key->state = key->deletion ? KC_KEY_PENDING_DELETION :
+		sqlite3_column_int(st, 10) ? KC_KEY_PENDING_IMPORT :
+		strcmp(state, "Enabled") ? KC_KEY_DISABLED : KC_KEY_ENABLED;
 	return 0;
 }
 
@@ -65,7 +69,7 @@ int ks_get(struct kh *k, const char *id, struct ks_key *key)
 
 	if (!k->keystore)
 		return no_key(k, id);
-	r = ks_query(k, &st, "SELECT " KEY_COLUMNS " FROM keys WHERE id = ?", id, 0);
+	r = ks_query(k, &st, KEYS " AND id = ?2", "is", ks_now(), id);
 	if (!r)
 		r = ks_row(k, st);
 	if (!r)
@@ -76,177 +80,132 @@ int ks_get(struct kh *k, const char *id, struct ks_key *key)
 	return r;
 }
 
-/* 1 and the id, or 0 if there is no such alias */
-static int find_alias(struct kh *k, const char *alias, char *id)
+int ks_list_keys(struct kh *k, const char *marker, struct ks_key *keys, size_t *n)
 {
+	size_t max = *n;
 	sqlite3_stmt *st;
-	int r = ks_query(k, &st, "SELECT key FROM aliases WHERE name = ?", alias, 0);
+	int r;
 
-	if (!r)
-		r = ks_row(k, st);
-	if (r > 0 && column(k, st, 0, id, KC_UUID_LEN + 1))
-		r = -1;
+	*n = 0;
+	if (!k->keystore)
+		return 0;
+	r = ks_query(k, &st, KEYS " AND id > ?2 ORDER BY id LIMIT ?3", "isi", ks_now(), marker, (int64_t)max);
+	while (!r && (r = ks_row(k, st)) > 0) {
+		r = key_row(k, st, &keys[*n]);
+		if (!r)
+			(*n)++;
+	}
 	sqlite3_finalize(st);
 	return r;
 }
 
-int ks_alias(struct kh *k, const char *alias, char id[static KC_UUID_LEN + 1])
+int ks_seal_material(struct kh *k, const char *id, unsigned int version, uint8_t *sealed)
 {
-	int r = k->keystore ? find_alias(k, alias, id) : 0;
+	uint8_t aad[AAD_LEN];
+	int r;
 
-	if (!r)
-		return kh_fail(k, KH_NOT_FOUND, "there is no key local:%s in %s", alias, k->state_dir);
-	return r > 0 ? 0 : -1;
-}
-
-/* Runs an INSERT or UPDATE; @a and @b are its text parameters 1 and 3, @n is 2, @blob 4. */
-static int write_row(struct kh *k, const char *sql, const char *a, int64_t n, const char *b, const void *blob,
-		     int blob_len)
-{
-	sqlite3_stmt *st;
-	int r = ks_query(k, &st, sql, a, n);
-
-	if (!r && sqlite3_bind_parameter_count(st) >= 3 &&
-	    sqlite3_bind_text(st, 3, b, -1, SQLITE_STATIC) != SQLITE_OK)
-		r = ks_failed(k, k->keystore->db);
-	if (!r && sqlite3_bind_parameter_count(st) >= 4 &&
-	    (blob_len < 0 ? sqlite3_bind_text(st, 4, blob, -1, SQLITE_STATIC) :
-			    sqlite3_bind_blob(st, 4, blob, blob_len, SQLITE_STATIC)) != SQLITE_OK)
-		r = ks_failed(k, k->keystore->db);
-	if (!r)
-		r = ks_row(k, st);
-	sqlite3_finalize(st);
-	return r;
-}
-
-/* Ends a transaction: all of it, or nothing. */
-static int end(struct kh *k, int r)
-{
-	if (!r)
-		r = ks_exec(k, "COMMIT");
-	if (r && !sqlite3_get_autocommit(k->keystore->db))
-		sqlite3_exec(k->keystore->db, "ROLLBACK", NULL, NULL, NULL);
-	return r;
+	material_aad(aad, id, version);
+	r = kh_seal(k->secrets->root, aad, sizeof(aad), k->secrets->kek, KH_KEY_SIZE, sealed);
+	explicit_bzero(k->secrets->kek, KH_KEY_SIZE);
+	return r ? kh_fail(k, KH_INTERNAL, "cannot seal key material") : 0;
 }
 
 static int add_material(struct kh *k, const char *id, unsigned int version)
 {
-	uint8_t sealed[KH_SEALED(KH_KEY_SIZE)], aad[AAD_LEN];
+	uint8_t sealed[KH_SEALED(KH_KEY_SIZE)];
 	char now[32];
-	int r;
 
-	material_aad(aad, id, version);
-	ks_now(now);
-	r = RAND_priv_bytes(k->secrets->kek, KH_KEY_SIZE) != 1 ||
-		kh_seal(k->secrets->root, aad, sizeof(aad), k->secrets->kek, KH_KEY_SIZE, sealed);
-	explicit_bzero(k->secrets->kek, KH_KEY_SIZE);
-	if (r)
-		return kh_fail(k, KH_INTERNAL, "cannot make key material");
-	return write_row(k, "INSERT INTO material (key, version, created, sealed) VALUES (?, ?, ?, ?)", id,
-			 version, now, sealed, (int)sizeof(sealed));
+	if (RAND_priv_bytes(k->secrets->kek, KH_KEY_SIZE) != 1)
+		return kh_fail(k, KH_INTERNAL, "no random numbers for key material");
+	ks_date(ks_now(), now);
+	if (ks_seal_material(k, id, version, sealed))
+		return -1;
+	return ks_write(k, "INSERT INTO material (key, version, created, sealed) VALUES (?, ?, ?, ?)", "sisb", id,
+			(int64_t)version, now, sealed, sizeof(sealed));
 }
 
-/* Inside a transaction. */
-static int add_key(struct kh *k, const char *alias, const char *description, struct ks_key *key)
+int ks_create(struct kh *k, const char *alias, const char *description, bool external, struct ks_key *key)
 {
 	memset(key, 0, sizeof(*key));
-	key->state = KC_KEY_ENABLED;
+	key->state = external ? KC_KEY_PENDING_IMPORT : KC_KEY_ENABLED;
+	key->external = external;
 	key->version = 1;
-	ks_now(key->created);
+	ks_date(ks_now(), key->created);
 	snprintf(key->description, sizeof(key->description), "%s", description);
 	if (kh_uuid(key->id))
 		return kh_fail(k, KH_INTERNAL, "no random numbers for a key id");
-	if (write_row(k, "INSERT INTO keys (id, version, created, description, state)"
-			 " VALUES (?, ?, ?, ?, 'Enabled')", key->id, key->version, key->created,
-		      key->description, -1) ||
-	    add_material(k, key->id, key->version))
+	if (ks_write(k, "INSERT INTO keys (id, version, created, description, external, state)"
+			" VALUES (?, ?, ?, ?, ?, 'Enabled')", "sissi", key->id, (int64_t)key->version,
+		     key->created, key->description, (int64_t)external) ||
+	    (!external && add_material(k, key->id, key->version)))
 		return -1;
-	if (!alias)
-		return 0;
-	return write_row(k, "INSERT INTO aliases (name, key, created) VALUES (?1, ?4, ?3)", alias, 0,
-			 key->created, key->id, -1);
-}
-
-int ks_create(struct kh *k, const char *alias, const char *description, struct ks_key *key)
-{
-	char id[KC_UUID_LEN + 1];
-	int r = ks_exec(k, "BEGIN IMMEDIATE");
-
-	if (r)
-		return r;
-	if (alias)
-		r = find_alias(k, alias, id);
-	if (r > 0) {
-		kh_fail(k, KH_ALREADY_EXISTS, "local:%s exists already, for local:%s", alias, id);
-		r = -1;
-	}
-	if (!r)
-		r = add_key(k, alias, description, key);
-	return end(k, r);
+	return alias ? ks_add_alias(k, alias, key->id) : 0;
 }
 
 int ks_managed(struct kh *k, const char *alias, const char *description, struct ks_key *key)
 {
 	char id[KC_UUID_LEN + 1];
-	int r = find_alias(k, alias, id);
+	int r = ks_find_alias(k, alias, id);
 
-	if (r < 0)
-		return r;
 	if (r > 0)
 		return ks_get(k, id, key);
-	/* looked for again where nobody else can write: two may have come this far */
-	r = ks_exec(k, "BEGIN IMMEDIATE");
-	if (r)
-		return r;
-	r = find_alias(k, alias, id);
-	if (r > 0)
-		r = ks_get(k, id, key);
-	else if (!r)
-		r = add_key(k, alias, description, key);
-	return end(k, r);
+	return r ? r : ks_create(k, alias, description, false, key);
 }
 
 int ks_set_state(struct kh *k, const char *id, enum kc_key_state state)
 {
-	int r;
-
-	if (!k->keystore)
-		return no_key(k, id);
-	r = ks_exec(k, "BEGIN IMMEDIATE");
-	if (r)
-		return r;
-	r = write_row(k, "UPDATE keys SET state = ?3 WHERE id = ?1", id, 0, kc_key_state_name(state), NULL, 0);
-	if (!r && !sqlite3_changes(k->keystore->db))
-		r = no_key(k, id);
-	return end(k, r);
+	return ks_write(k, "UPDATE keys SET state = ? WHERE id = ?", "ss", kc_key_state_name(state), id);
 }
 
-int ks_rotate(struct kh *k, const char *id)
+int ks_set_deletion(struct kh *k, const char *id, int64_t when)
 {
-	struct ks_key key = { 0 };
+	if (when)
+		return ks_write(k, "UPDATE keys SET deletion = ? WHERE id = ?", "is", when, id);
+	return ks_write(k, "UPDATE keys SET deletion = NULL, state = 'Disabled' WHERE id = ?", "s", id);
+}
+
+int ks_rotate(struct kh *k, struct ks_key *key)
+{
+	key->version++;
+	if (add_material(k, key->id, key->version))
+		return -1;
+	return ks_write(k, "UPDATE keys SET version = ? WHERE id = ?", "is", (int64_t)key->version, key->id);
+}
+
+int ks_set_rotation(struct kh *k, const char *id, int64_t days)
+{
+	if (!days)
+		return ks_write(k, "UPDATE keys SET rotation_days = NULL, rotation_next = NULL WHERE id = ?", "s",
+				id);
+	return ks_write(k, "UPDATE keys SET rotation_days = ?, rotation_next = ? WHERE id = ?", "iis", days,
+			ks_now() + days * KS_DAY, id);
+}
+
+int ks_rotate_if_due(struct kh *k, struct ks_key *key)
+{
 	int r;
 
-	if (!k->keystore)
-		return no_key(k, id);
-	r = ks_exec(k, "BEGIN IMMEDIATE");
+	if (!key->rotation_next || key->rotation_next > ks_now())
+		return 0;
+	r = ks_begin(k, true);
 	if (r)
 		return r;
-	r = ks_get(k, id, &key);
-	if (!r && key.state != KC_KEY_ENABLED)
-		r = kh_fail(k, KH_DISABLED, "local:%s is disabled", id);
-	if (!r)
-		r = add_material(k, id, key.version + 1);
-	if (!r)
-		r = write_row(k, "UPDATE keys SET version = ?2 WHERE id = ?1", id, key.version + 1, NULL,
-			      NULL, 0);
-	return end(k, r);
+	/* looked at again where nobody else can write: another process may have done it */
+	r = ks_get(k, key->id, key);
+	if (!r && key->state == KC_KEY_ENABLED && key->rotation_next && key->rotation_next <= ks_now()) {
+		r = ks_rotate(k, key);
+		if (!r)
+			r = ks_set_rotation(k, key->id, key->rotation_days);
+	}
+	return ks_end(k, r);
 }
 
 int ks_material(struct kh *k, const char *id, unsigned int version)
 {
 	uint8_t aad[AAD_LEN];
 	sqlite3_stmt *st;
-	int r = ks_query(k, &st, "SELECT sealed FROM material WHERE key = ? AND version = ?", id, version);
+	int r = ks_query(k, &st, "SELECT sealed FROM material WHERE key = ? AND version = ?", "si", id,
+			 (int64_t)version);
 
 	material_aad(aad, id, version);
 	if (!r)
@@ -265,46 +224,46 @@ int ks_material(struct kh *k, const char *id, unsigned int version)
 	return r;
 }
 
-int ks_list_keys(struct kh *k, const char *marker, struct ks_key *keys, size_t *n)
-{
-	size_t max = *n;
-	sqlite3_stmt *st;
-	int r;
+/* What goes when its date has come, whatever is asked for then. ?1 is now. */
+static const char *const gone[] = {
+	"DELETE FROM imports WHERE valid_to <= ?1 OR key IN (SELECT id FROM keys WHERE deletion <= ?1)",
+	"DELETE FROM grants WHERE key IN (SELECT id FROM keys WHERE deletion <= ?1)",
+	"DELETE FROM aliases WHERE key IN (SELECT id FROM keys WHERE deletion <= ?1)",
+	"DELETE FROM material WHERE valid_to <= ?1 OR key IN (SELECT id FROM keys WHERE deletion <= ?1)",
+	"DELETE FROM keys WHERE deletion <= ?1",
+};
 
-	*n = 0;
-	if (!k->keystore)
-		return 0;
-	r = ks_query(k, &st, "SELECT " KEY_COLUMNS " FROM keys WHERE id > ? ORDER BY id LIMIT ?", marker,
-		     (int64_t)max);
-	while (!r && (r = ks_row(k, st)) > 0) {
-		r = key_row(k, st, &keys[*n]);
-		if (!r)
-			(*n)++;
-	}
-	sqlite3_finalize(st);
-	return r;
+/*
+ * secure_delete overwrites what goes with zeros, in pages that are still in the
+ * write-ahead log then; the log is written back and cut off, so that neither file
+ * holds it any more. Another process that reads just now keeps it a little longer.
+ */
+void ks_scrub(struct kh *k)
+{
+	sqlite3_wal_checkpoint_v2(k->keystore->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
-int ks_list_aliases(struct kh *k, const char *id, const char *marker, struct ks_alias *aliases, size_t *n)
+int ks_sweep(struct kh *k)
 {
-	size_t max = *n;
+	int64_t now = ks_now();
 	sqlite3_stmt *st;
-	int r;
+	size_t i;
+	int r = ks_query(k, &st, "SELECT 1 FROM keys WHERE deletion <= ?1 UNION ALL"
+				 " SELECT 1 FROM material WHERE valid_to <= ?1 UNION ALL"
+				 " SELECT 1 FROM imports WHERE valid_to <= ?1 LIMIT 1", "i", now);
+	bool due;
 
-	*n = 0;
-	if (!k->keystore)
-		return 0;
-	r = ks_query(k, &st, "SELECT name, key FROM aliases WHERE name > ?1 AND (?3 IS NULL OR key = ?3)"
-			     " ORDER BY name LIMIT ?2", marker, (int64_t)max);
-	if (!r && id && sqlite3_bind_text(st, 3, id, -1, SQLITE_STATIC) != SQLITE_OK)
-		r = ks_failed(k, k->keystore->db);
-	while (!r && (r = ks_row(k, st)) > 0) {
-		struct ks_alias *a = &aliases[*n];
-
-		r = column(k, st, 0, a->name, sizeof(a->name)) ? -1 : column(k, st, 1, a->id, sizeof(a->id));
-		if (!r)
-			(*n)++;
-	}
+	if (!r)
+		r = ks_row(k, st);
+	due = r > 0;
 	sqlite3_finalize(st);
+	if (!due)
+		return r;
+	r = ks_begin(k, true);
+	for (i = 0; !r && i < sizeof(gone) / sizeof(gone[0]); i++)
+		r = ks_write(k, gone[i], "i", now);
+	r = ks_end(k, r);
+	if (!r)
+		ks_scrub(k);
 	return r;
 }

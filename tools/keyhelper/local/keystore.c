@@ -18,141 +18,19 @@
 
 #include "keystore-db.h"
 
-#define DB_NAME "keystore.db"
-#define APPLICATION_ID 0x6b636b73	/* "kcks" */
-#define SCHEMA_VERSION 1
-
-static const char schema[] =
-	"CREATE TABLE root ("
-	"  one INTEGER PRIMARY KEY CHECK (one = 1),"
-	"  id BLOB NOT NULL CHECK (length(id) = 16)) STRICT;"
-	"CREATE TABLE keys ("
-	"  id TEXT PRIMARY KEY CHECK (length(id) = 36),"
-	"  state TEXT NOT NULL CHECK (state IN ('Enabled', 'Disabled')),"
-	"  version INTEGER NOT NULL CHECK (version >= 1),"
-	"  created TEXT NOT NULL,"
-	"  description TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE material ("
-	"  key TEXT NOT NULL REFERENCES keys (id) ON DELETE RESTRICT,"
-	"  version INTEGER NOT NULL CHECK (version >= 1),"
-	"  created TEXT NOT NULL,"
-	"  sealed BLOB NOT NULL CHECK (length(sealed) = 60),"
-	"  PRIMARY KEY (key, version)) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE aliases ("
-	"  name TEXT PRIMARY KEY CHECK (name GLOB 'alias/?*'),"
-	"  key TEXT NOT NULL REFERENCES keys (id) ON DELETE RESTRICT,"
-	"  created TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX aliases_key ON aliases (key);"
-	"PRAGMA application_id = 1801677683;"
-	"PRAGMA user_version = 1;";
-
-_Static_assert(APPLICATION_ID == 1801677683 && SCHEMA_VERSION == 1, "PRAGMAs take no expressions");
-
-int ks_failed(struct kh *k, sqlite3 *db)
-{
-	int rc = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
-	int os = db ? sqlite3_system_errno(db) : 0;
-
-	switch (rc & 0xff) {
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-	case SQLITE_PROTOCOL:
-		return kh_fail(k, KH_TIMEOUT, "the keystore %s/" DB_NAME " stayed locked by another process",
-			       k->state_dir);
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_CONSTRAINT:
-	case SQLITE_MISMATCH:
-	case SQLITE_SCHEMA:
-	case SQLITE_ERROR:
-		return kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" DB_NAME " is damaged: %s", k->state_dir,
-			       sqlite3_errmsg(db));
-	case SQLITE_PERM:
-	case SQLITE_READONLY:
-	case SQLITE_CANTOPEN:
-	case SQLITE_AUTH:
-		return kh_fail(k, KH_ACCESS_DENIED, "cannot open the keystore %s/" DB_NAME ": %s%s%s",
-			       k->state_dir, db ? sqlite3_errmsg(db) : "", os ? ": " : "",
-			       os ? strerror(os) : "");
-	case SQLITE_NOMEM:
-		return kh_fail(k, KH_NO_MEMORY, "out of memory");
-	default:
-		return kh_fail(k, KH_INTERNAL, "the keystore %s/" DB_NAME " failed: %s%s%s", k->state_dir,
-			       sqlite3_errmsg(db), os ? ": " : "", os ? strerror(os) : "");
-	}
-}
-
-int ks_exec(struct kh *k, const char *sql)
-{
-	sqlite3 *db = k->keystore->db;
-
-	sqlite3_busy_timeout(db, kh_time_left(k));
-	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return ks_failed(k, db);
-	return 0;
-}
-
-int ks_query(struct kh *k, sqlite3_stmt **st, const char *sql, const char *text, int64_t n)
-{
-	sqlite3 *db = k->keystore->db;
-
-	sqlite3_busy_timeout(db, kh_time_left(k));
-	*st = NULL;
-	if (sqlite3_prepare_v2(db, sql, -1, st, NULL) != SQLITE_OK ||
-	    (sqlite3_bind_parameter_count(*st) >= 1 && text &&
-	     sqlite3_bind_text(*st, 1, text, -1, SQLITE_STATIC) != SQLITE_OK) ||
-	    (sqlite3_bind_parameter_count(*st) >= 2 && sqlite3_bind_int64(*st, 2, n) != SQLITE_OK))
-		return ks_failed(k, db);
-	return 0;
-}
-
-int ks_row(struct kh *k, sqlite3_stmt *st)
-{
-	int rc = sqlite3_step(st);
-
-	if (rc == SQLITE_ROW)
-		return 1;
-	return rc == SQLITE_DONE ? 0 : ks_failed(k, k->keystore->db);
-}
-
-void ks_now(char out[static 32])
-{
-	time_t t = time(NULL);
-	struct tm tm;
-
-	gmtime_r(&t, &tm);
-	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
-
-/* A single number that a PRAGMA or SELECT answers. */
-static int number(struct kh *k, const char *sql, int64_t *out)
-{
-	sqlite3_stmt *st;
-	int r = ks_query(k, &st, sql, NULL, 0);
-
-	if (!r)
-		r = ks_row(k, st) == 1 ? 0 : -1;
-	if (!r)
-		*out = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	if (r)
-		kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" DB_NAME " does not answer %s", k->state_dir, sql);
-	return r;
-}
-
 /* true if the one text that @sql answers is @want */
 static int answers(struct kh *k, const char *sql, const char *want)
 {
 	sqlite3_stmt *st;
 	const char *got = NULL;
-	int r = ks_query(k, &st, sql, NULL, 0);
+	int r = ks_query(k, &st, sql, "");
 
 	if (!r)
 		r = ks_row(k, st) < 0 ? -1 : 0;
 	if (!r) {
 		got = (const char *)sqlite3_column_text(st, 0);
 		if (!got || strcmp(got, want))
-			r = kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" DB_NAME " is damaged: %s",
+			r = kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" KS_DB " is damaged: %s",
 				    k->state_dir, got ? got : "no answer to a check");
 	}
 	sqlite3_finalize(st);
@@ -162,42 +40,23 @@ static int answers(struct kh *k, const char *sql, const char *want)
 static int root_in_db(struct kh *k, const struct ks_root *root)
 {
 	sqlite3_stmt *st;
-	int r = ks_query(k, &st, "SELECT id FROM root", NULL, 0);
+	int r = ks_query(k, &st, "SELECT id FROM root", "");
 
 	if (!r)
 		r = ks_row(k, st) < 0 ? -1 : 0;
 	if (!r && (sqlite3_column_bytes(st, 0) != KS_ROOT_ID ||
 		   memcmp(sqlite3_column_blob(st, 0), root->id, KS_ROOT_ID)))
-		r = kh_fail(k, KH_UNAVAILABLE, "%s/keystore.key is not the root key of " DB_NAME " beside it",
+		r = kh_fail(k, KH_UNAVAILABLE, "%s/keystore.key is not the root key of " KS_DB " beside it",
 			    k->state_dir);
 	sqlite3_finalize(st);
 	return r;
 }
 
-static int create_schema(struct kh *k, const struct ks_root *root)
-{
-	sqlite3_stmt *st = NULL;
-	int r = ks_exec(k, "BEGIN IMMEDIATE");
-
-	if (!r)
-		r = ks_exec(k, schema);
-	if (!r)
-		r = ks_query(k, &st, "INSERT INTO root VALUES (1, ?)", NULL, 0);
-	if (!r && sqlite3_bind_blob(st, 1, root->id, KS_ROOT_ID, SQLITE_STATIC) != SQLITE_OK)
-		r = ks_failed(k, k->keystore->db);
-	if (!r)
-		r = ks_row(k, st);
-	sqlite3_finalize(st);
-	if (!r)
-		r = ks_exec(k, "COMMIT");
-	return r;
-}
-
-/* Settings of this connection, then: is this a whole keystore of ours? @fresh if it has no schema yet. */
-static int check_db(struct kh *k, bool *fresh)
+/* Settings of this connection, then: is this a whole keystore of ours? @version 0 if it has no schema yet. */
+static int check_db(struct kh *k, int64_t *version)
 {
 	sqlite3 *db = k->keystore->db;
-	int64_t version, app, tables;
+	int64_t app, tables;
 
 	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -205,17 +64,16 @@ static int check_db(struct kh *k, bool *fresh)
 	sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 	if (ks_exec(k, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;"
 		       "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0") ||
-	    number(k, "PRAGMA user_version", &version) || number(k, "PRAGMA application_id", &app) ||
-	    number(k, "SELECT count(*) FROM sqlite_schema", &tables))
+	    ks_number(k, "PRAGMA user_version", version) || ks_number(k, "PRAGMA application_id", &app) ||
+	    ks_number(k, "SELECT count(*) FROM sqlite_schema", &tables))
 		return -1;
-	*fresh = !version && !app && !tables;
-	if (*fresh)
+	if (!*version && !app && !tables)
 		return 0;
-	if (app != APPLICATION_ID || version < 1)
-		return kh_fail(k, KH_UNAVAILABLE, "%s/" DB_NAME " is not a keystore of kcache", k->state_dir);
-	if (version > SCHEMA_VERSION) {
-		kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" DB_NAME " has format %lld, this kcache knows %d",
-			k->state_dir, (long long)version, SCHEMA_VERSION);
+	if (app != KS_APPLICATION_ID || *version < 1)
+		return kh_fail(k, KH_UNAVAILABLE, "%s/" KS_DB " is not a keystore of kcache", k->state_dir);
+	if (*version > KS_SCHEMA_VERSION) {
+		kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" KS_DB " has format %lld, this kcache knows %d",
+			k->state_dir, (long long)*version, KS_SCHEMA_VERSION);
 		return kh_next(k, "update kcache");
 	}
 	return answers(k, "PRAGMA quick_check(1)", "ok");
@@ -235,12 +93,12 @@ static int sync_names(int dir)
 static int open_db(struct kh *k, int dir, const struct ks_root *root, bool create)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW;
-	char path[PATH_MAX + sizeof("/" DB_NAME)];
-	bool fresh = false;
+	char path[PATH_MAX + sizeof("/" KS_DB)];
+	int64_t version = 0;
 
 	if (!realpath(k->state_dir, path))
 		return kh_fail(k, KH_ACCESS_DENIED, "cannot open %s: %s", k->state_dir, strerror(errno));
-	memcpy(path + strlen(path), "/" DB_NAME, sizeof("/" DB_NAME));
+	memcpy(path + strlen(path), "/" KS_DB, sizeof("/" KS_DB));
 	k->keystore = calloc(1, sizeof(*k->keystore));
 	if (!k->keystore)
 		return kh_fail(k, KH_NO_MEMORY, "out of memory");
@@ -248,19 +106,22 @@ static int open_db(struct kh *k, int dir, const struct ks_root *root, bool creat
 	    SQLITE_OK)
 		return ks_failed(k, k->keystore->db);
 	sqlite3_busy_timeout(k->keystore->db, kh_time_left(k));
-	if (check_db(k, &fresh))
+	if (check_db(k, &version))
 		return -1;
-	if (fresh && !create) {
+	if (!version && !create) {
 		ks_close(k);
 		return 0;
 	}
 	if (answers(k, "PRAGMA journal_mode = WAL", "wal"))
 		return -1;
-	if (fresh && create_schema(k, root))
+	/* before anything is changed in what may be another root key's */
+	if (version && root_in_db(k, root))
 		return -1;
-	if (fresh && sync_names(dir))
+	if (version < KS_SCHEMA_VERSION && ks_migrate(k, version, root))
+		return -1;
+	if (!version && sync_names(dir))
 		return kh_fail(k, KH_INTERNAL, "cannot write %s: %s", k->state_dir, strerror(errno));
-	return root_in_db(k, root);
+	return ks_sweep(k);
 }
 
 /* The directory, made with @create; -1 is a failure unless k->error is KH_OK: not there. */
@@ -316,13 +177,13 @@ static int open_locked(struct kh *k, int dir, bool create)
 	bool key, db, other;
 	struct ks_root root;
 
-	if (ks_check_file(k, dir, "keystore.key", &key) || ks_check_file(k, dir, DB_NAME, &db) ||
-	    ks_check_file(k, dir, DB_NAME "-wal", &other) || ks_check_file(k, dir, DB_NAME "-shm", &other))
+	if (ks_check_file(k, dir, "keystore.key", &key) || ks_check_file(k, dir, KS_DB, &db) ||
+	    ks_check_file(k, dir, KS_DB "-wal", &other) || ks_check_file(k, dir, KS_DB "-shm", &other))
 		return -1;
 	if (db && !key) {
-		kh_fail(k, KH_UNAVAILABLE, "%s/keystore.key is missing: without it no key in " DB_NAME
+		kh_fail(k, KH_UNAVAILABLE, "%s/keystore.key is missing: without it no key in " KS_DB
 			" can be used", k->state_dir);
-		return kh_next(k, "restore keystore.key from the backup that was made with this " DB_NAME);
+		return kh_next(k, "restore keystore.key from the backup that was made with this " KS_DB);
 	}
 	if (!db && !create)
 		return 0;

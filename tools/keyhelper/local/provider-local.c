@@ -20,12 +20,12 @@
 #include <string.h>
 
 #include <openssl/rand.h>
+#include <seccomp.h>
 
 #include "aead.h"
 #include "canon.h"
 #include "local.h"
 
-#define MANAGED_ALIAS "alias/kcache"
 #define MANAGED_DESCRIPTION "Default key of kcache on this host"
 
 #define BLOB_FORMAT 1
@@ -78,43 +78,71 @@ void kl_info(const struct ks_key *key, struct kc_key_info *info)
 	snprintf(info->key, sizeof(info->key), KL_PREFIX "%s", key->id);
 	info->state = key->state;
 	info->version = key->version;
+	if (key->deletion)
+		ks_date(key->deletion, info->deletion);
 	memcpy(info->created, key->created, sizeof(info->created));
 	memcpy(info->description, key->description, sizeof(info->description));
+}
+
+/* The managed key is made where it is not there; looked for first, so that nobody waits to be the one who may write. */
+static int find_or_make(struct kh *k, const char *name, bool managed, struct ks_key *key)
+{
+	char id[KC_UUID_LEN + 1];
+	int r = managed ? ks_find_alias(k, KL_MANAGED, id) : 0;
+
+	if (r < 0)
+		return r;
+	if (!managed || r)
+		return kl_resolve(k, name, id) ? -1 : ks_get(k, id, key);
+	r = ks_begin(k, true);
+	return r ? r : ks_end(k, ks_managed(k, KL_MANAGED, MANAGED_DESCRIPTION, key));
 }
 
 static int local_describe(struct kh *k, const char *name, struct kc_key_info *info)
 {
 	const char *s = bare_name(k, name);
-	char id[KC_UUID_LEN + 1];
 	struct ks_key key;
 	bool managed;
-	int r;
 
 	if (!s)
 		return -1;
-	managed = !strcmp(s, MANAGED_ALIAS);
-	r = ks_open(k, managed);
-	if (!r && managed) {
-		r = ks_managed(k, s, MANAGED_DESCRIPTION, &key);
-	} else if (!r) {
-		r = kl_resolve(k, name, id);
-		if (!r)
-			r = ks_get(k, id, &key);
-	}
-	if (!r)
-		kl_info(&key, info);
-	return r;
+	managed = !strcmp(s, KL_MANAGED);
+	if (ks_open(k, managed) || find_or_make(k, name, managed, &key) ||
+	    kl_check(k, &key, "DescribeKey", NULL))
+		return -1;
+	kl_info(&key, info);
+	return 0;
 }
 
-/* The key of a binding, which may be used now. */
-static int usable(struct kh *k, const struct kc_binding *b, struct ks_key *key)
+/* The key of a binding, and its material of @version (0: the newest), which may be used now. */
+static int use(struct kh *k, const struct kc_binding *b, const char *operation, unsigned int version,
+	       struct ks_key *key)
 {
-	if (ks_open(k, false) || ks_get(k, b->key + strlen(KL_PREFIX), key))
+	int r;
+
+	if (ks_open(k, false) || ks_begin(k, false))
 		return -1;
-	if (key->state == KC_KEY_ENABLED)
-		return 0;
-	kh_fail(k, KH_DISABLED, "%s is disabled", b->key);
-	return kh_next(k, "enable it: kcache key enable %s", b->key);
+	r = ks_get(k, b->key + strlen(KL_PREFIX), key);
+	if (!r)
+		r = kl_check_grant_token(k, key);
+	if (!r)
+		r = kl_check(k, key, operation, b);
+	if (!r)
+		r = ks_material(k, key->id, version ? version : key->version);
+	return ks_end(k, r);
+}
+
+/* The same for what wraps: a key that is to rotate by itself does so here, lazily, at its first use after the date. */
+static int use_newest(struct kh *k, const struct kc_binding *b, const char *operation, struct ks_key *key)
+{
+	unsigned int version;
+
+	if (use(k, b, operation, 0, key))
+		return -1;
+	version = key->version;
+	if (ks_rotate_if_due(k, key))
+		return -1;
+	return key->version == version ? 0 : use(k, b, operation, 0, key);
 }
 
 /* The id's 16 bytes. */
@@ -153,15 +181,13 @@ static int blob_aad(struct kh *k, const uint8_t *head, const struct kc_binding *
 	return r ? kh_fail(k, r == KC_NOMEM ? KH_NO_MEMORY : KH_VALIDATION, "%s", err.text) : 0;
 }
 
-static int local_encrypt(struct kh *k, const struct kc_binding *b, const uint8_t *dek, uint8_t *wrapped,
-			 size_t *len)
+static int wrap(struct kh *k, const struct kc_binding *b, const char *operation, const uint8_t *dek,
+		uint8_t *wrapped, size_t *len)
 {
 	struct kc_bytes aad = { 0 };
 	struct ks_key key;
-	int r = usable(k, b, &key);
+	int r = use_newest(k, b, operation, &key);
 
-	if (!r)
-		r = ks_material(k, key.id, key.version);
 	if (r)
 		return r;
 	wrapped[0] = BLOB_FORMAT;
@@ -179,6 +205,12 @@ static int local_encrypt(struct kh *k, const struct kc_binding *b, const uint8_t
 	return r;
 }
 
+static int local_encrypt(struct kh *k, const struct kc_binding *b, const uint8_t *dek, uint8_t *wrapped,
+			 size_t *len)
+{
+	return wrap(k, b, "Encrypt", dek, wrapped, len);
+}
+
 static int local_generate(struct kh *k, const struct kc_binding *b, uint8_t *wrapped, size_t *len)
 {
 	uint8_t *dek = k->secrets->dek;
@@ -188,30 +220,37 @@ static int local_generate(struct kh *k, const struct kc_binding *b, uint8_t *wra
 	if (RAND_priv_bytes(dek, KC_DEK_SIZE) != 1 || !memcmp(dek, dek + KC_DEK_SIZE / 2, KC_DEK_SIZE / 2))
 		r = kh_fail(k, KH_INTERNAL, "no random numbers for a data key");
 	else
-		r = local_encrypt(k, b, dek, wrapped, len);
+		r = wrap(k, b, "GenerateDataKeyWithoutPlaintext", dek, wrapped, len);
 	explicit_bzero(dek, KC_DEK_SIZE);
 	return r;
 }
 
-static int local_decrypt(struct kh *k, const struct kc_binding *b, const uint8_t *wrapped, size_t len,
-			 uint8_t *dek)
+/* The version of the material that wrapped it; 0 if the key did not. */
+static unsigned int blob_version(const struct kc_binding *b, const uint8_t *wrapped, size_t len)
 {
-	struct kc_bytes aad = { 0 };
-	unsigned int version;
-	struct ks_key key;
 	uint8_t id[16];
-	int r = usable(k, b, &key);
 
-	if (r)
-		return r;
 	if (len != BLOB_LEN || wrapped[0] != BLOB_FORMAT)
-		return kh_fail(k, KH_INVALID_CIPHERTEXT, "the wrapped key was not made by %s", b->key);
-	id_bytes(key.id, id);
+		return 0;
+	id_bytes(b->key + strlen(KL_PREFIX), id);
 	if (memcmp(wrapped + BLOB_ID, id, sizeof(id)))
-		return kh_fail(k, KH_INCORRECT_KEY, "the wrapped key was made by another key than %s", b->key);
-	version = (unsigned int)wrapped[BLOB_VERSION] << 24 | (unsigned int)wrapped[BLOB_VERSION + 1] << 16 |
-		  (unsigned int)wrapped[BLOB_VERSION + 2] << 8 | wrapped[BLOB_VERSION + 3];
-	r = ks_material(k, key.id, version);
+		return 0;
+	return (unsigned int)wrapped[BLOB_VERSION] << 24 | (unsigned int)wrapped[BLOB_VERSION + 1] << 16 |
+	       (unsigned int)wrapped[BLOB_VERSION + 2] << 8 | wrapped[BLOB_VERSION + 3];
+}
+
+static int unwrap(struct kh *k, const struct kc_binding *b, const char *operation, const uint8_t *wrapped,
+		  size_t len, uint8_t *dek)
+{
+	unsigned int version = blob_version(b, wrapped, len);
+	struct kc_bytes aad = { 0 };
+	struct ks_key key;
+	int r = use(k, b, operation, version, &key);
+
+	if (!r && (len != BLOB_LEN || wrapped[0] != BLOB_FORMAT))
+		r = kh_fail(k, KH_INVALID_CIPHERTEXT, "the wrapped key was not made by %s", b->key);
+	if (!r && !version)
+		r = kh_fail(k, KH_INCORRECT_KEY, "the wrapped key was made by another key than %s", b->key);
 	if (!r)
 		r = blob_aad(k, wrapped, b, &aad);
 	if (!r && kh_unseal(k->secrets->kek, aad.data, aad.len, wrapped + BLOB_HEAD, dek, KC_DEK_SIZE))
@@ -222,14 +261,20 @@ static int local_decrypt(struct kh *k, const struct kc_binding *b, const uint8_t
 	return r;
 }
 
+static int local_decrypt(struct kh *k, const struct kc_binding *b, const uint8_t *wrapped, size_t len,
+			 uint8_t *dek)
+{
+	return unwrap(k, b, "Decrypt", wrapped, len, dek);
+}
+
 static int local_re_encrypt(struct kh *k, const struct kc_binding *from, const uint8_t *old, size_t old_len,
 			    const struct kc_binding *to, uint8_t *wrapped, size_t *len)
 {
 	uint8_t *dek = k->secrets->dek;
-	int r = local_decrypt(k, from, old, old_len, dek);
+	int r = unwrap(k, from, "ReEncryptFrom", old, old_len, dek);
 
 	if (!r)
-		r = local_encrypt(k, to, dek, wrapped, len);
+		r = wrap(k, to, "ReEncryptTo", dek, wrapped, len);
 	explicit_bzero(dek, KC_DEK_SIZE);
 	return r;
 }
@@ -240,6 +285,9 @@ static void local_close(struct kh *k)
 	explicit_bzero(k->secrets->root, KH_KEY_SIZE);
 }
 
+/* who asks, for key policies */
+static const int syscalls[] = { SCMP_SYS(getgroups), -1 };
+
 static const struct kh_provider local = {
 	.name = "local",
 	.claims = local_claims,
@@ -248,7 +296,10 @@ static const struct kh_provider local = {
 	.encrypt = local_encrypt,
 	.decrypt = local_decrypt,
 	.re_encrypt = local_re_encrypt,
+	.syscalls = syscalls,
 	.list_aliases = kl_list_aliases,
+	.create_grant = kl_on_key,
+	.retire_grant = kl_retire_grant,
 	.admin = kl_admin,
 	.close = local_close,
 };
