@@ -6,6 +6,9 @@
 #include <fcntl.h>
 
 #include <json-c/json.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 #include <sqlite3.h>
 
 #include "keystore.h"
@@ -199,6 +202,43 @@ static inline void new_key(struct host *h, char *key, const char *arguments)
 
 	ok_or_show(call(h, "CreateKey", &answer, &err, "%s", arguments), &err, "CreateKey");
 	snprintf(key, KC_KEY_NAME_MAX, "%s", text_of(answer, "key"));
+	json_object_put(answer);
+}
+
+/*
+ * What an administrator does with his own material: asks for a public key and a token,
+ * and wraps it. Both as base64.
+ */
+static inline void wrap_material(struct host *h, const char *key, const uint8_t *material, size_t len, char *wrapped,
+				 char *token)
+{
+	uint8_t der[1024], out[512];
+	const uint8_t *p = der;
+	struct json_object *answer;
+	struct kc_error err;
+	EVP_PKEY_CTX *ctx;
+	EVP_PKEY *pkey;
+	size_t n = sizeof(out);
+	const char *b64;
+	int der_len;
+
+	ok_or_show(call(h, "GetParametersForImport", &answer, &err, "{'key':'%s'}", key), &err,
+		   "GetParametersForImport");
+	strcpy(token, text_of(answer, "import_token"));
+	b64 = text_of(answer, "public_key");
+	der_len = EVP_DecodeBlock(der, (const unsigned char *)b64, (int)strlen(b64));
+	assert_true(der_len > 0);
+	pkey = d2i_PUBKEY(NULL, &p, der_len);
+	assert_non_null(pkey);
+	assert_int_equal(EVP_PKEY_get_bits(pkey), 3072);
+	ctx = EVP_PKEY_CTX_new(pkey, NULL);
+	assert_int_equal(EVP_PKEY_encrypt_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()), 1);
+	assert_int_equal(EVP_PKEY_encrypt(ctx, out, &n, material, len), 1);
+	EVP_EncodeBlock((unsigned char *)wrapped, out, (int)n);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(pkey);
 	json_object_put(answer);
 }
 
