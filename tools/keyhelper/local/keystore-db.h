@@ -48,7 +48,6 @@ int ks_sweep(struct kh *k);
 /** ks_seal_material() - k->secrets->kek as it stands in the database, the kek is wiped */
 int ks_seal_material(struct kh *k, const char *id, unsigned int version, uint8_t *sealed);
 
-#define KS_SCHEMA_VERSION 2
-#define KS_APPLICATION_ID 0x6b636b73	/* "kcks" */
+#define KS_APPLICATION 0x6b636b73	/* "kcks" */
 
 #endif

@@ -12,7 +12,7 @@
  * a key whose deletion is cancelled, or whose material comes back, has lost nothing
  * else of what it was.
  */
-static const char *const steps[KS_SCHEMA_VERSION] = {
+static const char *const steps[KS_SCHEMA] = {
 	"CREATE TABLE root ("
 	"  one INTEGER PRIMARY KEY CHECK (one = 1),"
 	"  id BLOB NOT NULL CHECK (length(id) = 16)) STRICT;"
@@ -61,7 +61,7 @@ static const char *const steps[KS_SCHEMA_VERSION] = {
 	"PRAGMA user_version = 2;",
 };
 
-_Static_assert(KS_APPLICATION_ID == 1801677683 && KS_SCHEMA_VERSION == 2, "PRAGMAs take no expressions");
+_Static_assert(KS_APPLICATION == 1801677683 && KS_SCHEMA == 2, "PRAGMAs take no expressions");
 
 int ks_migrate(struct kh *k, int64_t version, const struct ks_root *root)
 {
@@ -71,7 +71,7 @@ int ks_migrate(struct kh *k, int64_t version, const struct ks_root *root)
 	/* another process may have done it since it was looked at */
 	if (!r)
 		r = ks_number(k, "PRAGMA user_version", &now);
-	for (i = now; !r && i < KS_SCHEMA_VERSION; i++)
+	for (i = now; !r && i < KS_SCHEMA; i++)
 		r = ks_exec(k, steps[i]);
 	if (!r && !now)
 		r = ks_write(k, "INSERT INTO root VALUES (1, ?)", "b", root->id, (size_t)KS_ROOT_ID);

@@ -69,11 +69,11 @@ static int check_db(struct kh *k, int64_t *version)
 		return -1;
 	if (!*version && !app && !tables)
 		return 0;
-	if (app != KS_APPLICATION_ID || *version < 1)
+	if (app != KS_APPLICATION || *version < 1)
 		return kh_fail(k, KH_UNAVAILABLE, "%s/" KS_DB " is not a keystore of kcache", k->state_dir);
-	if (*version > KS_SCHEMA_VERSION) {
+	if (*version > KS_SCHEMA) {
 		kh_fail(k, KH_UNAVAILABLE, "the keystore %s/" KS_DB " has format %lld, this kcache knows %d",
-			k->state_dir, (long long)*version, KS_SCHEMA_VERSION);
+			k->state_dir, (long long)*version, KS_SCHEMA);
 		return kh_next(k, "update kcache");
 	}
 	return answers(k, "PRAGMA quick_check(1)", "ok");
@@ -117,7 +117,7 @@ static int open_db(struct kh *k, int dir, const struct ks_root *root, bool creat
 	/* before anything is changed in what may be another root key's */
 	if (version && root_in_db(k, root))
 		return -1;
-	if (version < KS_SCHEMA_VERSION && ks_migrate(k, version, root))
+	if (version < KS_SCHEMA && ks_migrate(k, version, root))
 		return -1;
 	if (!version && sync_names(dir))
 		return kh_fail(k, KH_INTERNAL, "cannot write %s: %s", k->state_dir, strerror(errno));

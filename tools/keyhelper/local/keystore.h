@@ -18,6 +18,7 @@
 #define KS_CONTEXT_MAX 512
 #define KS_POLICY_MAX 8192
 #define KS_DAY 86400
+#define KS_SCHEMA 2		/* version of the form of the database */
 
 struct keystore;
 

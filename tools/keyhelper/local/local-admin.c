@@ -106,7 +106,7 @@ static int not_the_default(struct kh *k, const struct ks_key *key)
 	int r = ks_find_alias(k, KL_MANAGED, id);
 
 	if (r <= 0 || strcmp(id, key->id))
-		return r;
+		return r < 0 ? -1 : 0;
 	kh_fail(k, KH_VALIDATION, "local:%s is the default key of this host, " KL_PREFIX KL_MANAGED, key->id);
 	return kh_next(k, "let another key be that first: kcache key alias KEY " KL_MANAGED);
 }

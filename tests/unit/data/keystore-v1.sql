@@ -1,0 +1,21 @@
+-- A keystore as kcache made it when its schema was version 1: sqlite3 keystore.db .dump
+PRAGMA foreign_keys=OFF;
+BEGIN TRANSACTION;
+CREATE TABLE root (  one INTEGER PRIMARY KEY CHECK (one = 1),  id BLOB NOT NULL CHECK (length(id) = 16)) STRICT;
+INSERT INTO root VALUES(1,X'c96cd1c11f5a475474f70039063a3131');
+CREATE TABLE keys (  id TEXT PRIMARY KEY CHECK (length(id) = 36),  state TEXT NOT NULL CHECK (state IN ('Enabled', 'Disabled')),  version INTEGER NOT NULL CHECK (version >= 1),  created TEXT NOT NULL,  description TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO keys VALUES('45ae1241-ded5-4214-a4c0-515a2532d5fd','Disabled',1,'2026-11-24T23:24:47Z','');
+INSERT INTO keys VALUES('6ef1bba2-2020-45f8-b734-9b5a0afe2620','Enabled',1,'2026-11-24T23:24:47Z','Default key of kcache on this host');
+INSERT INTO keys VALUES('f6765d80-ec9d-4ba4-9bf9-09575a0e8dcd','Enabled',1,'2026-11-24T23:24:47Z','of version 1');
+CREATE TABLE material (  key TEXT NOT NULL REFERENCES keys (id) ON DELETE RESTRICT,  version INTEGER NOT NULL CHECK (version >= 1),  created TEXT NOT NULL,  sealed BLOB NOT NULL CHECK (length(sealed) = 60),  PRIMARY KEY (key, version)) STRICT, WITHOUT ROWID;
+INSERT INTO material VALUES('45ae1241-ded5-4214-a4c0-515a2532d5fd',1,'2026-11-24T23:24:47Z',X'b203761d0a98830ba823d8cc199cb6500f8324952f25c8c8ce7876ed96863526bd47af12aa0726555543032d22cb78b2ebdd3a37b0d7226cdd9188dd');
+INSERT INTO material VALUES('6ef1bba2-2020-45f8-b734-9b5a0afe2620',1,'2026-11-24T23:24:47Z',X'bf0d509172f01ca3bc80b95650fd891d5662982ef6457d0d033cfc3bfcb8f3b05aad6ec7577d4c22ae56934df092dcd22de111d0b61d954dbeddab60');
+INSERT INTO material VALUES('f6765d80-ec9d-4ba4-9bf9-09575a0e8dcd',1,'2026-11-24T23:24:47Z',X'142be5926424ad95e5429cde410df5a1fcf193581b01ed29e7570b028432ccd24d309cf0d73a4786aedfd3edc4e189c718fd407add28c1dfffa3b243');
+CREATE TABLE aliases (  name TEXT PRIMARY KEY CHECK (name GLOB 'alias/?*'),  key TEXT NOT NULL REFERENCES keys (id) ON DELETE RESTRICT,  created TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO aliases VALUES('alias/kcache','6ef1bba2-2020-45f8-b734-9b5a0afe2620','2026-11-24T23:24:47Z');
+INSERT INTO aliases VALUES('alias/off','45ae1241-ded5-4214-a4c0-515a2532d5fd','2026-11-24T23:24:47Z');
+INSERT INTO aliases VALUES('alias/prod','f6765d80-ec9d-4ba4-9bf9-09575a0e8dcd','2026-11-24T23:24:47Z');
+CREATE INDEX aliases_key ON aliases (key);
+COMMIT;
+PRAGMA application_id = 1801677683;
+PRAGMA user_version = 1;
