@@ -132,8 +132,10 @@ static int choose_key(struct create *c)
 	if (ret)
 		return ret;
 	if (c->key.state != KC_KEY_ENABLED)
-		return kc_fail(err, KC_KMS_REFUSED, "enable it, or name another key with --key", "key %s is in state %s",
-			       c->key.key, kc_key_state_name(c->key.state));
+		return kc_fail(err, KC_KMS_REFUSED, c->key.state == KC_KEY_PENDING_IMPORT ?
+			       "import its material with kcache key import, or name another key with --key" :
+			       "enable it, or name another key with --key",
+			       "key %s is in state %s", c->key.key, kc_key_state_name(c->key.state));
 	return 0;
 }
 

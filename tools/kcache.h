@@ -30,7 +30,7 @@ struct json_object;
 	X(OPT_HELP, "help", 'h', FLAG, NULL, "print help, of a verb if one is given") \
 	X(OPT_VERSION, "version", 'V', FLAG, NULL, "print the version") \
 	X(OPT_KEY, "key", 'k', STRING, "KEY", "KMS key, an alias or a canonical id") \
-	X(OPT_FORCE, "force", 0, FLAG, NULL, "overwrite what is on the device") \
+	X(OPT_FORCE, "force", 0, FLAG, NULL, "overwrite what is there") \
 	X(OPT_DRY_RUN, "dry-run", 0, FLAG, NULL, "check the device, change nothing, ask no KMS") \
 	X(OPT_SECTOR_SIZE, "sector-size", 0, NUMBER, "BYTES", "512, 1024, 2048 or 4096") \
 	X(OPT_LABEL, "label", 0, STRING, "LABEL", "LUKS2 label of the volume") \
@@ -40,7 +40,17 @@ struct json_object;
 	X(OPT_TIMEOUT, "timeout", 't', NUMBER, "SECONDS", "deadline for all that a KMS is asked") \
 	X(OPT_NO_HEADINGS, "no-headings", 'n', FLAG, NULL, "leave the headings out") \
 	X(OPT_ALIAS, "alias", 0, STRING, "NAME", "call the new key local:alias/NAME") \
-	X(OPT_DESCRIPTION, "description", 0, STRING, "TEXT", "say what the new key is for")
+	X(OPT_DESCRIPTION, "description", 0, STRING, "TEXT", "say what the new key is for") \
+	X(OPT_EXTERNAL, "external", 0, FLAG, NULL, "its material will be imported") \
+	X(OPT_PROVIDER, "provider", 0, STRING, "NAME", "of which provider, instead of local") \
+	X(OPT_DAYS, "days", 0, NUMBER, "DAYS", "how long to wait, or how often") \
+	X(OPT_YEARLY, "yearly", 0, FLAG, NULL, "rotate by itself every 365 days") \
+	X(OPT_NEVER, "never", 0, FLAG, NULL, "do not rotate by itself any more") \
+	X(OPT_GRANTEE, "grantee", 0, STRING, "HOST", "whom the grant is for") \
+	X(OPT_OPERATIONS, "operations", 0, STRING, "LIST", "what it allows, names between commas") \
+	X(OPT_VOLUME, "volume", 0, STRING, "VOLUME", "only for this volume, a device or a UUID") \
+	X(OPT_VALID_TO, "valid-to", 0, STRING, "DATE", "until when the material is there, in UTC") \
+	X(OPT_IMPORT_TOKEN, "import-token", 0, STRING, "TOKEN", "FILE is wrapped already, for this token")
 
 enum kc_opt {
 #define X(id, name, s, type, arg, help) id,
@@ -199,5 +209,21 @@ int cmd_key_list(struct kc_run *r);
 int cmd_key_describe(struct kc_run *r);
 int cmd_key_enable(struct kc_run *r);
 int cmd_key_disable(struct kc_run *r);
+int cmd_key_rotate(struct kc_run *r);
+int check_key_rotate(struct kc_run *r);
+int cmd_key_schedule_deletion(struct kc_run *r);
+int check_key_days(struct kc_run *r);
+int cmd_key_cancel_deletion(struct kc_run *r);
+int cmd_key_alias(struct kc_run *r);
+int cmd_key_unalias(struct kc_run *r);
+int cmd_key_grant(struct kc_run *r);
+int check_key_grant(struct kc_run *r);
+int cmd_key_grants(struct kc_run *r);
+int cmd_key_revoke(struct kc_run *r);
+int cmd_key_retire(struct kc_run *r);
+int cmd_key_policy(struct kc_run *r);
+int cmd_key_import(struct kc_run *r);
+int cmd_key_import_parameters(struct kc_run *r);
+int cmd_key_forget(struct kc_run *r);
 
 #endif
