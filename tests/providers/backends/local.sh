@@ -4,7 +4,9 @@
 # by somebody else ("slow"), or no database ("garbage").
 
 backend_up() {
-	KEY=$("$tools/kcache" key create) && KEY2=$("$tools/kcache" key create) || return
+	KEY=$("$tools/kcache" -q key create --external) && KEY2=$("$tools/kcache" key create) || return
+	head -c 32 /dev/urandom >"$DIR/material"
+	"$tools/kcache" -q key import "$KEY" "$DIR/material" || return
 	GONE=local:11111111-2222-4333-8444-555555555555
 	cp "$DIR/state/keystore.key" "$DIR/keystore.key"
 }
@@ -29,8 +31,22 @@ lock_database() {
 
 backend_do() {
 	case $1 in
-	disable | enable)
+	disable | enable | schedule-deletion | cancel-deletion)
 		"$tools/kcache" key "$1" "$2" >/dev/null
+		;;
+	lose-material)
+		"$tools/kcache" key forget "$2" >/dev/null
+		;;
+	import-material)
+		"$tools/kcache" key import "$2" "$DIR/material" >/dev/null
+		;;
+	deny | allow)
+		effect=Deny
+		[ "$1" = deny ] || effect=Allow
+		"$tools/kcache" key policy "$2" - >/dev/null <<-EOF
+			{ "Statement": [ { "Effect": "Allow", "Principal": "*", "Action": "kms:*" },
+				{ "Effect": "$effect", "Principal": "*", "Action": [ "kms:Decrypt", "kms:ReEncryptFrom" ] } ] }
+		EOF
 		;;
 	slow)
 		lock_database
