@@ -17,6 +17,7 @@
 #include "loop.h"
 #include "pins.h"
 #include "stop.h"
+#include "unwrap.h"
 
 /**
  * struct attach - one attach on its way
@@ -88,91 +89,26 @@ static int read_header(struct attach *a)
 	return kc_known_load(&a->r->conf, a->h.layout.uuid, &a->known, err);
 }
 
-/* --key may be an alias: what the pins compare is the canonical id. */
-static int resolve_named(struct attach *a)
-{
-	const char *given = a->r->opt[OPT_KEY];
-	struct kc_error *err = &a->r->err;
-	struct kc_key_info info;
-	unsigned int i;
-	int ret;
-
-	if (!given)
-		return 0;
-	for (i = 0; i < a->h.n_tokens; i++)
-		if (strcmp(a->h.tokens[i].binding.key, given) == 0)
-			break;
-	if (i < a->h.n_tokens) {
-		snprintf(a->named, sizeof(a->named), "%s", given);
-		return 0;
-	}
-	ret = kc_kms_describe(a->kms, given, &info, err);
-	if (ret)
-		return ret;
-	for (i = 0; i < a->h.n_tokens; i++)
-		if (strcmp(a->h.tokens[i].binding.key, info.key) == 0)
-			break;
-	if (i == a->h.n_tokens)
-		return kc_fail(err, KC_TAMPERED, "see kcache dump", "the volume has no recipient under key %s", info.key);
-	snprintf(a->named, sizeof(a->named), "%s", info.key);
-	return 0;
-}
-
-/* Unwraps with one token. A DEK that does not hold is wiped at once. */
-static int try_token(struct attach *a, const struct kc_token *t, struct kc_error *err)
-{
-	const uint8_t *dek = NULL;
-	struct kc_binding b;
-	int ret;
-
-	ret = kc_pin_check(&a->r->conf, t, &a->known, a->named[0] ? a->named : NULL, err);
-	if (ret)
-		return ret;
-	ret = kc_header_binding(&a->h, t, &b, err);
-	if (ret)
-		return ret;
-	kc_verbose(a->r, "asking for key %s", b.key);
-	ret = kc_kms_decrypt(a->kms, &b, t->wrapped, t->wrapped_len, &dek, err);
-	if (!ret)
-		ret = kc_header_verify_dek(&a->h, t, dek, err);
-	if (ret)
-		kc_kms_wipe(a->kms);
-	if (!ret) {
-		a->dek = dek;
-		a->used = t;
-	}
-	return ret;
-}
-
-/*
- * The recipients, in order, under the one deadline of the key helper. If none
- * works: an error that may go away is told before one that will not.
- */
+/* With --key, that recipient is asked and no other; it may be named by an alias. */
 static int unwrap(struct attach *a)
 {
-	struct kc_error *err = &a->r->err;
-	unsigned int i;
+	const char *given = a->r->opt[OPT_KEY];
+	struct kc_unwrap u = { .kms = a->kms, .h = &a->h, .known = &a->known, .named = a->named };
+	int ret;
 
-	for (i = 0; i < a->h.n_tokens; i++) {
-		const struct kc_token *t = &a->h.tokens[i];
-		struct kc_error e = { 0 };
-
-		if (a->named[0] && strcmp(t->binding.key, a->named) != 0)
-			continue;
-		if (kc_stop_check(err))
-			return (int)err->code;
-		if (try_token(a, t, &e) == 0) {
-			kc_error_clear(err);
-			return 0;
-		}
-		if (a->h.n_tokens > 1)
-			kc_verbose(a->r, "recipient %u, key %s: %s", i, t->binding.key, e.text);
-		if (err->code == KC_OK || (e.code == KC_KMS_RETRY && err->code != KC_KMS_RETRY))
-			*err = e;
+	if (given) {
+		ret = kc_resolve_key(a->r, a->kms, &a->h, given, a->named);
+		if (ret)
+			return ret;
 	}
-	if (err->code == KC_OK)
-		return kc_fail(err, KC_DEVICE, NULL, "it has no recipient");
-	return (int)err->code;
+	kc_unwrap_under(&u, given ? a->named : NULL);
+	if (given && !u.n)
+		return kc_fail(&a->r->err, KC_TAMPERED, "see kcache recipient list",
+			       "the volume has no recipient under key %s", a->named);
+	ret = kc_unwrap(a->r, &u);
+	a->dek = u.dek;
+	a->used = u.used;
+	return ret;
 }
 
 /* From the DEK to the mapped device. The key is in the kernel for this long and no longer. */
@@ -258,8 +194,6 @@ static int attach(struct attach *a)
 		ret = read_header(a);
 	if (!ret)
 		ret = kc_kms_open(&a->r->conf, &a->kms, &a->r->err);
-	if (!ret)
-		ret = resolve_named(a);
 	if (!ret)
 		ret = unwrap(a);
 	if (!ret)

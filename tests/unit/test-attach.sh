@@ -232,5 +232,54 @@ for s in INT:130 TERM:143 HUP:129; do
 	check "and its key helper" wait_for 3 not pgrep -f "sleep 1000.$$"
 done
 
+# --- several recipients ------------------------------------------------------------------------
+arn=arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-4333-8444-555555555555
+# two tokens, 0 under a key of AWS whose helper is $work/keys-aws, 1 as it was made
+ln -s "$(realpath "$tools/kcache-keyhelper")" "$work/keys"
+sed "s,^helper.*,helper = $work/keys," "$KCACHE_CONFIG" >"$work/two.conf"
+echo "allow_key = $arn" >>"$work/two.conf"
+chmod 600 "$work/two.conf"
+two() {
+	luks2-edit "$d" set /tokens/1 "$(luks2-edit "$d" print $t)"
+	luks2-edit "$d" set $t/provider '"aws"'
+	luks2-edit "$d" set $t/key "\"$arn\""
+}
+two
+# told SECONDS COMMAND...: passes in less than SECONDS, and says what was wrong with the first recipient
+told() {
+	local from=$SECONDS limit=$1
+	shift
+	passes "$@" && [ $((SECONDS - from)) -lt "$limit" ] && said "warning: recipient 1 of 2 \(token 0, key $arn\) is of no use: "
+}
+check "a recipient whose provider is not here does not keep the next from being asked, and is told" told 10 attach --config "$work/two.conf"
+check "with the reason" said 'built without provider "aws".*; install its key helper'
+cp "$work/slow" "$work/keys-aws"
+check "one that hangs leaves the others their share of the time" told 5 attach --config "$work/two.conf" --timeout 4
+check "and not one second more" said 'did not answer within 2 seconds'
+# failing CODE REGEX [OPTION...]: no recipient works; the last line says REGEX, each is told before it
+failing() {
+	local code=$1 regex=$2
+	shift 2
+	expect_exit "$code" attach --config "$work/two.conf" "$@" || return
+	same "$(grep -c 'warning: recipient [12] of 2 ' "$_said")" 2 || return
+	tail -n 1 "$_said" | grep -E -- "none of its recipients works \(each is told above\), among them: .*$regex"
+}
+kcache key disable "$key" -q
+check "one may be tried again, one not: 6" failing 6 'did not answer' --timeout 2
+luks2-edit "$d" set /tokens/2 "$(luks2-edit "$d" print $t)"
+luks2-edit "$d" del $t
+check "also where that one is the second" failing 6 'did not answer' --timeout 2
+rm "$work/keys-aws"
+check "none may be tried again: what the first said" failing 7 DisabledException
+luks2-edit "$d" set $t "$(luks2-edit "$d" print /tokens/2)"
+luks2-edit "$d" del /tokens/2
+check "also where they stand the other way" failing 1 'built without provider'
+check "a recipient that is named is asked, and no other" refused 7 DisabledException "$d" attach --config "$work/two.conf" --key "$key"
+kcache key enable "$key" -q
+check "and works alone" passes attach --config "$work/two.conf" --key "$key"
+luks2-edit "$d" set /tokens/1/context/kcache:generation '"2"'
+check "recipients of two generations are no volume" refused 8 'of different generations' "$d" attach --config "$work/two.conf"
+reset
+
 check "at the end the volume is, byte for byte, as it was" cmp -n 1M "$good" "$d"
 check "and gets to the kernel" passes attach

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -304,6 +305,51 @@ static void a_helper_that_hangs_is_given_up(void **state)
 	refused(*state, -EAGAIN, "kcache: ");
 }
 
+#define ARN "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-4333-8444-555555555555"
+
+/* The first recipient under a key of AWS, the second as it was. */
+static void two_recipients(const char *path)
+{
+	char *token = luks2_json(path, "/tokens/0");
+
+	assert_int_equal(luks2_edit_json(path, "/tokens/1", token), 0);
+	assert_int_equal(luks2_edit_json(path, "/tokens/0/provider", "\"aws\""), 0);
+	assert_int_equal(luks2_edit_json(path, "/tokens/0/key", "\"" ARN "\""), 0);
+	free(token);
+}
+
+/* Where one recipient's provider is not built, or hangs, libcryptsetup goes on to the next. */
+static void the_next_recipient_is_asked(void **state)
+{
+	char helper[128], hangs[136], more[256];
+	struct crypt_device *cd;
+	struct timespec from, to;
+	FILE *f;
+
+	two_recipients(*state);
+	snprintf(helper, sizeof(helper), "%s/helper", dir);
+	assert_int_equal(symlink(HELPER, helper), 0);
+	snprintf(more, sizeof(more), "helper = %s\nallow_key = local:*\nallow_key = " ARN, helper);
+	configure(20, more);
+	refused(*state, -EPERM, "built without provider \"aws\"");
+	cd = loaded(*state);
+	assert_int_equal(crypt_activate_by_token(cd, NULL, CRYPT_ANY_TOKEN, NULL, 0), 0);
+
+	snprintf(hangs, sizeof(hangs), "%s-aws", helper);
+	f = fopen(hangs, "we");
+	assert_non_null(f);
+	fputs("#!/bin/sh\nexec sleep 1000\n", f);
+	fclose(f);
+	assert_int_equal(chmod(hangs, 0755), 0);
+	configure(2, more);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	assert_int_equal(crypt_activate_by_token(cd, NULL, CRYPT_ANY_TOKEN, NULL, 0), 0);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_non_null(strstr(said, "did not answer within 1 seconds"));
+	assert_true(to.tv_sec - from.tv_sec <= 2);
+	crypt_free(cd);
+}
+
 static void an_unreadable_configuration_is_an_error(void **state)
 {
 	configure(20, "helper = " HELPER "\nallow_keys = local:*");
@@ -387,6 +433,7 @@ int main(void)
 		TEST(an_edited_lease_is_refused),
 		TEST(a_disabled_key_is_refused),
 		TEST(a_helper_that_hangs_is_given_up),
+		TEST(the_next_recipient_is_asked),
 		TEST(an_unreadable_configuration_is_an_error),
 		TEST(luksDump_shows_the_token),
 		TEST(validate_follows_the_strict_rules),

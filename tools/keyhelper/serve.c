@@ -208,8 +208,6 @@ static int on_open(struct request *q)
 
 	if (q->k->state_dir[0])
 		return bad_request(q, "order: it was opened before");
-	if (!kc_wire_int(q->params, "deadline", 0, INT64_MAX, &q->k->deadline))
-		return bad_request(q, "deadline");
 	if (json_object_object_get_ex(q->params, "settings", &settings)) {
 		if (!json_object_is_type(settings, json_type_object))
 			return bad_request(q, "settings");
@@ -274,7 +272,7 @@ static bool add_error(struct kh *k, struct json_object *answer)
 /* One message. NULL for one that cannot be answered: it is not from kcache. */
 static struct json_object *answer(struct kh *k, uint8_t *mapping, const char *buf, size_t len)
 {
-	static const char *const members[] = { "id", "operation", "params", NULL };
+	static const char *const members[] = { "id", "operation", "deadline", "params", NULL };
 	struct json_object *o = kc_wire_parse(buf, len), *a = json_object_new_object();
 	struct request q = { .k = k, .mapping = mapping, .result = json_object_new_object() };
 	char operation[64];
@@ -286,6 +284,8 @@ static struct json_object *answer(struct kh *k, uint8_t *mapping, const char *bu
 	k->grant_token[0] = '\0';
 	if (!o || !a || !q.result || !kc_wire_members(o, members) || !kc_wire_int(o, "id", 1, INT64_MAX, &id) ||
 	    !kc_wire_str(o, "operation", operation, sizeof(operation)) ||
+	    (json_object_object_get_ex(o, "deadline", NULL) &&
+	     !kc_wire_int(o, "deadline", 0, INT64_MAX, &k->deadline)) ||
 	    !json_object_object_get_ex(o, "params", &q.params) ||
 	    !json_object_is_type(q.params, json_type_object) || kh_uuid(k->request_id))
 		goto out;

@@ -6,12 +6,13 @@
  * Every request and every answer is one JSON object in one SOCK_SEQPACKET
  * message:
  *
- *   { "id": 1, "operation": "Open", "params": { "state_dir": "...", "deadline": 123456 } }
+ *   { "id": 1, "operation": "Open", "deadline": 123456, "params": { "state_dir": "..." } }
  *   { "id": 1, "request_id": "<uuid>", "result": { ... } }
  *   { "id": 2, "request_id": "<uuid>", "error": { "name": "DisabledException", "code": 7,
  *     "text": "...", "next": "..." } }
  *
- * Open comes first. A plaintext DEK is never in a message: it is in the mapping.
+ * Open comes first. "deadline" is in kc_wire_now()'s milliseconds, of this
+ * request and of those after it that have none. A plaintext DEK is never in a message: it is in the mapping.
  */
 #ifndef KC_KMS_WIRE_H
 #define KC_KMS_WIRE_H

@@ -53,6 +53,7 @@ struct worker {
 struct kc_kms {
 	const struct kc_conf *conf;
 	int64_t deadline;
+	int64_t until;		/* of what is asked now: kc_kms_share() */
 	struct worker workers[N_PROVIDERS];
 	const char *grant_token;
 	char request_id[sizeof(((struct kc_error *)0)->request_id)];
@@ -107,6 +108,14 @@ static int answered_error(struct kc_kms *kms, struct worker *w, struct json_obje
 	return e.code;
 }
 
+/* The helper stops a little earlier, so that its reason gets here before the deadline kills it. */
+static int64_t helper_deadline(const struct kc_kms *kms)
+{
+	int64_t left = kms->until - kc_wire_now();
+
+	return kms->until - (left > 2000 ? 500 : left > 0 ? left / 4 : 0);
+}
+
 static int exchange(struct kc_kms *kms, struct worker *w, const char *operation, struct json_object *params,
 		    struct json_object **result, struct kc_error *err)
 {
@@ -121,6 +130,7 @@ static int exchange(struct kc_kms *kms, struct worker *w, const char *operation,
 	kms->request_id[0] = '\0';
 	if (!kc_wire_add_int(request, "id", ++w->id) ||
 	    !kc_wire_add_str(request, "operation", operation) ||
+	    !kc_wire_add_int(request, "deadline", helper_deadline(kms)) ||
 	    !kc_wire_add(request, "params", json_object_get(params))) {
 		r = kc_fail(err, KC_NOMEM, NULL, "out of memory");
 		goto out;
@@ -178,14 +188,6 @@ static int no_memory(struct json_object *params, struct kc_error *err)
 	return kc_fail(err, KC_NOMEM, NULL, "out of memory");
 }
 
-/* The helper stops a little earlier, so that its reason gets here before the deadline kills it. */
-static int64_t helper_deadline(const struct kc_kms *kms)
-{
-	int64_t all = (int64_t)kms->conf->timeout * 1000;
-
-	return kms->deadline - (all > 2000 ? 500 : all / 4);
-}
-
 /* The settings of kcache.conf that are the provider's, by their names: PROVIDER_... */
 static bool add_settings(struct json_object *params, const struct kc_conf *c, const char *provider)
 {
@@ -207,13 +209,21 @@ static int greet(struct kc_kms *kms, struct worker *w, const char *provider, str
 	int r;
 
 	if (!kc_wire_add_str(params, "state_dir", kms->conf->state_dir) ||
-	    !add_settings(params, kms->conf, provider) ||
-	    !kc_wire_add_int(params, "deadline", helper_deadline(kms)))
+	    !add_settings(params, kms->conf, provider))
 		return no_memory(params, err);
 	r = exchange(kms, w, "Open", params, &result, err);
 	json_object_put(result);
 	json_object_put(params);
 	return r;
+}
+
+/* What the helper of @w may take from now on. */
+static void limit(const struct kc_kms *kms, struct worker *w)
+{
+	int64_t left = kms->until - kc_wire_now();
+
+	w->proc.deadline = kms->until;
+	w->proc.timeout = left > 0 ? (unsigned int)((left + 999) / 1000) : 0;
 }
 
 static int start(struct kc_kms *kms, struct worker *w, const struct provider *p, struct kc_error *err)
@@ -233,8 +243,7 @@ static int start(struct kc_kms *kms, struct worker *w, const struct provider *p,
 			       "this kcache was built without provider \"%s\": there is no %s", p->name, w->path);
 	w->proc.path = w->path;
 	w->proc.env = p->env;
-	w->proc.timeout = kms->conf->timeout;
-	w->proc.deadline = kms->deadline;
+	limit(kms, w);
 	fd = kc_secret_fd(KC_DEK_SIZE, err);
 	if (fd >= 0)
 		w->dek = kc_secret_map(fd, KC_DEK_SIZE, err);
@@ -269,6 +278,7 @@ int kc_kms_open(const struct kc_conf *c, struct kc_kms **kms, struct kc_error *e
 		return kc_fail(err, KC_NOMEM, NULL, "out of memory");
 	k->conf = c;
 	k->deadline = kc_wire_now() + (int64_t)c->timeout * 1000;
+	k->until = k->deadline;
 	for (i = 0; i < N_PROVIDERS; i++) {
 		k->workers[i].proc.sock = -1;
 		k->workers[i].proc.pidfd = -1;
@@ -283,6 +293,33 @@ int kc_kms_start(struct kc_kms *kms, const char *provider, struct kc_error *err)
 	return worker(kms, provider, &w, err);
 }
 
+/* As before its first request. */
+static void forget(struct worker *w)
+{
+	kc_proc_end(&w->proc);
+	kc_secret_free(w->dek, KC_DEK_SIZE);
+	free(w->path);
+	memset(w, 0, sizeof(*w));
+	w->proc.sock = -1;
+	w->proc.pidfd = -1;
+}
+
+void kc_kms_share(struct kc_kms *kms, unsigned int parts)
+{
+	int64_t now = kc_wire_now(), left = kms->deadline - now;
+	size_t i;
+
+	kms->until = parts > 1 && left > 0 ? now + left / parts : kms->deadline;
+	for (i = 0; i < N_PROVIDERS; i++) {
+		struct worker *w = &kms->workers[i];
+
+		if (w->started && !w->proc.pid)
+			forget(w);
+		else
+			limit(kms, w);
+	}
+}
+
 void kc_kms_close(struct kc_kms *kms)
 {
 	size_t i;
@@ -290,11 +327,8 @@ void kc_kms_close(struct kc_kms *kms)
 	if (!kms)
 		return;
 	kc_kms_wipe(kms);
-	for (i = 0; i < N_PROVIDERS; i++) {
-		kc_proc_end(&kms->workers[i].proc);
-		kc_secret_free(kms->workers[i].dek, KC_DEK_SIZE);
-		free(kms->workers[i].path);
-	}
+	for (i = 0; i < N_PROVIDERS; i++)
+		forget(&kms->workers[i]);
 	free(kms);
 }
 

@@ -56,6 +56,15 @@ int kc_kms_open(const struct kc_conf *c, struct kc_kms **kms, struct kc_error *e
  */
 int kc_kms_start(struct kc_kms *kms, const char *provider, struct kc_error *err);
 
+/**
+ * kc_kms_share() - what is asked from here on may take one part in @parts of the time left
+ *
+ * For several recipients under the one deadline: a slow one must not eat the time of
+ * those after it, and what it did not need is theirs. A key helper that has not survived
+ * an earlier part is started anew. 1 gives all that is left. An unwrapped DEK stays.
+ */
+void kc_kms_share(struct kc_kms *kms, unsigned int parts);
+
 /** kc_kms_use_grant() - send a grant token with every Decrypt from here on; borrowed, NULL for none */
 void kc_kms_use_grant(struct kc_kms *kms, const char *token);
 

@@ -33,15 +33,19 @@ struct session {
 	struct kc_error err;
 };
 
-static int to_errno(enum kc_exit code)
+/*
+ * @several: libcryptsetup asks the next token after -EPERM, -EAGAIN and -ENOENT, and after
+ * nothing else; so what is wrong with one of them must not be the end.
+ */
+static int to_errno(enum kc_exit code, bool several)
 {
 	switch (code) {
 	case KC_OK: return 0;
 	case KC_NOMEM: return -ENOMEM;
 	case KC_DEVICE: return -ENOENT;
 	case KC_KMS_RETRY: return -EAGAIN;
-	case KC_BUSY: return -EBUSY;
-	case KC_USAGE: return -EINVAL;
+	case KC_BUSY: return several ? -EPERM : -EBUSY;
+	case KC_USAGE: return several ? -EPERM : -EINVAL;
 	default: return -EPERM;
 	}
 }
@@ -82,6 +86,10 @@ static int unwrap(struct session *s, struct crypt_device *cd, int slot, const st
 	*t = find(&s->header, slot);
 	if (!*t)
 		return kc_fail(&s->err, KC_DEVICE, NULL, "there is no token %d", slot);
+	/* one deadline for all recipients, though each comes to us by itself: equal shares */
+	s->conf.timeout /= s->header.n_tokens;
+	if (!s->conf.timeout)
+		s->conf.timeout = 1;
 	r = kc_known_load(&s->conf, s->header.layout.uuid, &s->known, &s->err);
 	if (!r)
 		r = kc_pin_check(&s->conf, *t, &s->known, NULL, &s->err);
@@ -101,6 +109,7 @@ int cryptsetup_token_open(struct crypt_device *cd, int token, char **buffer, siz
 	const struct kc_token *t = NULL;
 	const uint8_t *dek = NULL;
 	char *passphrase = NULL;
+	bool several;
 	int r;
 
 	(void)usrptr;
@@ -119,11 +128,12 @@ int cryptsetup_token_open(struct crypt_device *cd, int token, char **buffer, siz
 		*buffer = passphrase;
 		*buffer_len = KC_PASSPHRASE_LEN;
 	}
+	several = s->header.n_tokens > 1;
 	kc_known_free(&s->known);
 	kc_header_free(&s->header);
 	kc_conf_free(&s->conf);
 	free(s);
-	return to_errno((enum kc_exit)r);
+	return to_errno((enum kc_exit)r, several);
 }
 
 /* libcryptsetup hands back the length it was told; the pages are the same with the NUL behind it. */
