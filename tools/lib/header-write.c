@@ -164,8 +164,11 @@ int kc_header_write(const char *path, const struct kc_format *f, const uint8_t d
 	return r;
 }
 
-/* Is there room for @len bytes of token, and for as much again? */
-static int check_room(const struct kc_header *h, size_t len, struct kc_error *err)
+/*
+ * Is there room for @len bytes of token, now, and once more when @old_len bytes of another
+ * have gone?
+ */
+static int check_room(const struct kc_header *h, size_t len, size_t old_len, struct kc_error *err)
 {
 	struct json_object *o = json_tokener_parse(h->json), *config, *size;
 	uint64_t area = 0;
@@ -181,18 +184,48 @@ static int check_room(const struct kc_header *h, size_t len, struct kc_error *er
 							JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
 	len += TOKEN_OVERHEAD;
-	if (used + 2 * len <= area)
+	if (used + len <= area && used + 2 * len <= area + old_len)
 		return 0;
 	return kc_fail(err, KC_USAGE, "remove a recipient first",
 		       "the header has no room: %zu of %" PRIu64
 		       " bytes are used, the token and one more like it need %zu", used, area, 2 * len);
 }
 
-static int check_new(const struct kc_header *h, const struct kc_token *t, struct kc_error *err)
+/* The token that was read as @t, or NULL if it is not there any more. */
+static const struct kc_token *find_token(const struct kc_header *h, const struct kc_token *t)
 {
+	unsigned int i;
+
+	for (i = 0; i < h->n_tokens; i++)
+		if (h->tokens[i].slot == t->slot && !strcmp(h->tokens[i].mac, t->mac) &&
+		    !strcmp(h->tokens[i].binding.key, t->binding.key) &&
+		    h->tokens[i].wrapped_len == t->wrapped_len &&
+		    !memcmp(h->tokens[i].wrapped, t->wrapped, t->wrapped_len))
+			return &h->tokens[i];
+	return NULL;
+}
+
+static int changed(const struct kc_token *t, struct kc_error *err)
+{
+	return kc_fail(err, KC_BUSY, "see kcache recipient list, then try again",
+		       "token %d is not there any more as it was read: something else changes the header", t->slot);
+}
+
+/* What @edit is told, and tells. */
+struct edit {
+	const char *path;
+	const struct kc_token *t;	/* to be written, or NULL */
+	const struct kc_token *old;	/* to go, or NULL */
+	char *json;			/* of @t */
+	bool both;
+};
+
+static int check_new(const struct kc_header *h, const struct edit *e, struct kc_error *err)
+{
+	const struct kc_token *t = e->t;
 	struct kc_binding b;
 
-	if (h->n_tokens >= KC_RECIPIENTS_MAX)
+	if (h->n_tokens >= KC_RECIPIENTS_MAX && !e->old)
 		return kc_fail(err, KC_USAGE, "remove a recipient first",
 			       "the volume has %u recipients already, the most there can be",
 			       h->n_tokens);
@@ -205,7 +238,10 @@ static int check_new(const struct kc_header *h, const struct kc_token *t, struct
 	return kc_header_binding(h, t, &b, err);
 }
 
-/* The token as a reader will find it: from the device, through the strict rules. */
+/*
+ * The token as a reader will find it: from the device, through the strict rules. NULL in
+ * @json: there must be none.
+ */
 static int read_back(const char *path, int slot, const char *json, struct kc_error *err)
 {
 	struct kc_header h;
@@ -221,7 +257,7 @@ static int read_back(const char *path, int slot, const char *json, struct kc_err
 	for (i = 0; !r && i < h.n_tokens && !found; i++)
 		if (h.tokens[i].slot == slot)
 			r = kc_token_format(&h.tokens[i], &found, err);
-	if (!r && (!found || strcmp(found, json)))
+	if (!r && (json ? !found || strcmp(found, json) : found != NULL))
 		r = kc_fail(err, KC_DEVICE, "check the device (dmesg)",
 			    "token %d does not read back as it was written", slot);
 	free(found);
@@ -229,52 +265,115 @@ static int read_back(const char *path, int slot, const char *json, struct kc_err
 	return r;
 }
 
-static int add_token(struct crypt_device *cd, const char *path, const struct kc_token *t,
-		     const char *json, struct kc_cslog *log, struct kc_error *err)
+static int old_length(const struct kc_token *old, size_t *len, struct kc_error *err)
 {
-	struct kc_header h;
-	int slot, r;
+	char *json;
+	int r = kc_token_format(old, &json, err);
 
-	r = crypt_load(cd, CRYPT_LUKS2, NULL);
-	if (r < 0)
-		return kc_cs_fail(err, r, log, "cannot load the header");
-	r = kc_header_load_cd(cd, &h, err);
-	if (!r)
-		r = check_new(&h, t, err);
-	if (!r)
-		r = check_room(&h, strlen(json), err);
-	kc_header_free(&h);
-	if (r)
-		return r;
-	slot = crypt_token_json_set(cd, CRYPT_ANY_TOKEN, json);
-	if (slot < 0)
-		return kc_cs_fail(err, slot, log, "cannot write the token");
-	return read_back(path, slot, json, err);
+	*len = r ? 0 : strlen(json);
+	free(json);
+	return r;
 }
 
-int kc_header_add_token(const char *path, const struct kc_token *t, struct kc_error *err)
+static int set_token(struct crypt_device *cd, struct edit *e, const struct kc_header *h, struct kc_cslog *log,
+		     struct kc_error *err)
+{
+	int slot = CRYPT_ANY_TOKEN, r;
+	size_t old_len = 0;
+
+	r = check_new(h, e, err);
+	if (!r && e->old)
+		r = old_length(e->old, &old_len, err);
+	if (!r)
+		r = check_room(h, strlen(e->json), old_len, err);
+	if (r)
+		return r;
+	e->both = e->old && h->n_tokens < KC_RECIPIENTS_MAX;
+	if (e->old && !e->both)
+		slot = e->old->slot;
+	slot = crypt_token_json_set(cd, slot, e->json);
+	if (slot < 0)
+		return kc_cs_fail(err, slot, log, "cannot write the token");
+	return read_back(e->path, slot, e->json, err);
+}
+
+static int unset_token(struct crypt_device *cd, const struct edit *e, const struct kc_header *h,
+		       struct kc_cslog *log, struct kc_error *err)
+{
+	int r;
+
+	if (h->n_tokens < 2)
+		return kc_fail(err, KC_BUSY, "add another one first, or destroy the volume with kcache create --force",
+			       "token %d is the last one: without it nobody opens the volume", e->old->slot);
+	r = crypt_token_json_set(cd, e->old->slot, NULL);
+	if (r < 0)
+		return kc_cs_fail(err, r, log, "cannot remove the token");
+	return read_back(e->path, e->old->slot, NULL, err);
+}
+
+/*
+ * What is checked is what is then written: libcryptsetup refuses to write where somebody
+ * else has written since it read the header.
+ */
+static int change(struct edit *e, struct kc_error *err)
 {
 	struct kc_cslog log = { "" };
-	struct kc_token parsed;
 	struct crypt_device *cd;
-	char *json;
-	int r = kc_token_format(t, &json, err);
+	struct kc_header h = { 0 };
+	int r = crypt_init(&cd, e->path);
+
+	if (r < 0)
+		return kc_cs_fail(err, r, NULL, "libcryptsetup cannot open the device");
+	kc_cslog_attach(cd, &log);
+	r = crypt_load(cd, CRYPT_LUKS2, NULL);
+	if (r < 0)
+		r = kc_cs_fail(err, r, &log, "cannot load the header");
+	else
+		r = kc_header_load_cd(cd, &h, err);
+	if (!r && e->old && !find_token(&h, e->old))
+		r = changed(e->old, err);
+	if (!r)
+		r = e->t ? set_token(cd, e, &h, &log, err) : unset_token(cd, e, &h, &log, err);
+	kc_header_free(&h);
+	crypt_free(cd);
+	return r;
+}
+
+static int write_token(struct edit *e, struct kc_error *err)
+{
+	struct kc_token parsed;
+	int r = kc_token_format(e->t, &e->json, err);
 
 	if (r)
 		return r;
 	/* a token that no reader would accept is not written */
-	r = kc_token_parse(json, -1, &parsed, err);
-	if (r)
-		goto out;
-	r = crypt_init(&cd, path);
-	if (r < 0) {
-		r = kc_cs_fail(err, r, NULL, "libcryptsetup cannot open the device");
-		goto out;
-	}
-	kc_cslog_attach(cd, &log);
-	r = add_token(cd, path, t, json, &log, err);
-	crypt_free(cd);
-out:
-	free(json);
+	r = kc_token_parse(e->json, -1, &parsed, err);
+	if (!r)
+		r = change(e, err);
+	free(e->json);
 	return r;
+}
+
+int kc_header_add_token(const char *path, const struct kc_token *t, struct kc_error *err)
+{
+	struct edit e = { .path = path, .t = t };
+
+	return write_token(&e, err);
+}
+
+int kc_header_replace_token(const char *path, const struct kc_token *t, const struct kc_token *old, bool *both,
+			    struct kc_error *err)
+{
+	struct edit e = { .path = path, .t = t, .old = old };
+	int r = write_token(&e, err);
+
+	*both = !r && e.both;
+	return r;
+}
+
+int kc_header_remove_token(const char *path, const struct kc_token *old, struct kc_error *err)
+{
+	struct edit e = { .path = path, .old = old };
+
+	return change(&e, err);
 }

@@ -136,4 +136,24 @@ int kc_header_seal_token(struct kc_token *t, const struct kc_layout *l, const ch
  */
 int kc_header_add_token(const char *path, const struct kc_token *t, struct kc_error *err);
 
+/**
+ * kc_header_replace_token() - as kc_header_add_token(), for a token that takes the place of @old
+ * @old: the token that is to go, as it was read
+ * @both: receives whether both are there now, and kc_header_remove_token() of @old is to follow
+ *
+ * Where 8 are there already, there is no room beside them: the new one is written over the old
+ * one in one update of the header, after which a reader finds the one or the other.
+ */
+int kc_header_replace_token(const char *path, const struct kc_token *t, const struct kc_token *old, bool *both,
+			    struct kc_error *err);
+
+/**
+ * kc_header_remove_token() - take a token out; reads back that it is gone
+ * @old: the token, as it was read
+ *
+ * KC_BUSY, and nothing is written, for the last one, and for one that is not there any more as
+ * it was read: somebody else changes the header.
+ */
+int kc_header_remove_token(const char *path, const struct kc_token *old, struct kc_error *err);
+
 #endif
