@@ -34,6 +34,26 @@ static void print_verb(const struct kc_verb *v)
 	printf("  %-28s %s\n", left, v->help);
 }
 
+/* For verbs whose options only make sense together. */
+static const struct {
+	const char *verb;
+	const char *text;
+} examples[] = {
+	{ "rewrap", "  kcache rewrap /dev/sdb --key local:alias/new\n"
+		    "  kcache rewrap --all --from local:alias/old --to local:alias/new\n" },
+	{ "recipient add", "  kcache recipient add /dev/sdb --key local:alias/spare\n" },
+	{ "recipient remove", "  kcache recipient remove /dev/sdb --key local:alias/spare\n" },
+};
+
+static void print_examples(const char *verb)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(examples) / sizeof(examples[0]); i++)
+		if (!strcmp(examples[i].verb, verb))
+			printf("\nExample:\n%s", examples[i].text);
+}
+
 /** kc_print_usage() - help on stdout for one verb, or for all of them */
 void kc_print_usage(const struct kc_verb *v)
 {
@@ -48,6 +68,7 @@ void kc_print_usage(const struct kc_verb *v)
 		}
 		printf("\nOptions of every verb:\n");
 		print_options(KC_OPTS_GLOBAL);
+		print_examples(v->name);
 		return;
 	}
 	printf("Usage: kcache [VERB [DEVICE] [NAME] [options]]\n\nVerbs (none: status of all):\n");

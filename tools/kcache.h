@@ -31,7 +31,7 @@ struct json_object;
 	X(OPT_VERSION, "version", 'V', FLAG, NULL, "print the version") \
 	X(OPT_KEY, "key", 'k', STRING, "KEY", "KMS key, an alias or a canonical id") \
 	X(OPT_FORCE, "force", 0, FLAG, NULL, "overwrite what is there") \
-	X(OPT_DRY_RUN, "dry-run", 0, FLAG, NULL, "check the device, change nothing, ask no KMS") \
+	X(OPT_DRY_RUN, "dry-run", 0, FLAG, NULL, "check, change nothing, ask no KMS") \
 	X(OPT_SECTOR_SIZE, "sector-size", 0, NUMBER, "BYTES", "512, 1024, 2048 or 4096") \
 	X(OPT_LABEL, "label", 0, STRING, "LABEL", "LUKS2 label of the volume") \
 	X(OPT_READONLY, "readonly", 'r', FLAG, NULL, "attach read-only") \
@@ -50,7 +50,10 @@ struct json_object;
 	X(OPT_OPERATIONS, "operations", 0, STRING, "LIST", "what it allows, names between commas") \
 	X(OPT_VOLUME, "volume", 0, STRING, "VOLUME", "only for this volume, a device or a UUID") \
 	X(OPT_VALID_TO, "valid-to", 0, STRING, "DATE", "until when the material is there, in UTC") \
-	X(OPT_IMPORT_TOKEN, "import-token", 0, STRING, "TOKEN", "FILE is wrapped already, for this token")
+	X(OPT_IMPORT_TOKEN, "import-token", 0, STRING, "TOKEN", "FILE is wrapped already, for this token") \
+	X(OPT_FROM, "from", 0, STRING, "KEY", "the recipient under KEY, of several") \
+	X(OPT_TO, "to", 0, STRING, "KEY", "with --all: the KMS key that takes over") \
+	X(OPT_ALL, "all", 0, FLAG, NULL, "all volumes of this host, and DEVICEs beside them")
 
 enum kc_opt {
 #define X(id, name, s, type, arg, help) id,
@@ -65,7 +68,7 @@ enum kc_opt {
 #define KC_OPTS_GLOBAL (KC_OPT(OPT_JSON) | KC_OPT(OPT_BATCH) | KC_OPT(OPT_VERBOSE) | KC_OPT(OPT_DEBUG) | \
 			KC_OPT(OPT_CONFIG) | KC_OPT(OPT_HELP) | KC_OPT(OPT_VERSION))
 
-#define KC_MAX_ARGS 4
+#define KC_MAX_ARGS 64
 
 /**
  * struct kc_run - one run of the command, handed to a verb
@@ -204,6 +207,12 @@ int check_name(struct kc_run *r);	/* NAME of a verb that takes it first */
 int cmd_status(struct kc_run *r);
 int cmd_list(struct kc_run *r);
 int cmd_dump(struct kc_run *r);
+int cmd_rewrap(struct kc_run *r);
+int check_rewrap(struct kc_run *r);
+int cmd_recipient_add(struct kc_run *r);
+int cmd_recipient_remove(struct kc_run *r);
+int check_recipient(struct kc_run *r);
+int cmd_recipient_list(struct kc_run *r);
 int cmd_key_create(struct kc_run *r);
 int cmd_key_list(struct kc_run *r);
 int cmd_key_describe(struct kc_run *r);

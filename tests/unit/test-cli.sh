@@ -10,7 +10,7 @@
 # --- usage ------------------------------------------------------------------
 check "--version prints the version" same "$(kcache --version)" "kcache $(cat "$top/VERSION")"
 check "--help is not an error" expect_exit 0 kcache --help
-for v in create attach detach status list dump; do
+for v in create attach detach status list dump rewrap; do
 	check "$v --help shows its usage" bash -c '"$0" "$1" --help | grep -q "^Usage: kcache $1"' "$tools/kcache" "$v"
 done
 check "an unknown verb is usage" expect_exit 1 kcache mangle
@@ -36,16 +36,16 @@ for name in a/b 'a b' . .. control "$(printf 'x%.0s' {1..128})" $'a\nb' 'ä'; do
 	check "also for detach" expect_exit 1 kcache detach "$name"
 done
 # verb and options that are not its own, from the help text itself
-every=$(for v in create attach detach status list dump; do kcache $v --help; done | grep -o -e '--[a-z-]*' | sort -u)
+every=$(for v in create attach detach status list dump rewrap; do kcache $v --help; done | grep -o -e '--[a-z-]*' | sort -u)
 global=$(kcache --help | grep -o -e '--[a-z-]*' | sort -u)
-for v in create attach detach status list dump; do
+for v in create attach detach status list dump rewrap; do
 	own=$(kcache $v --help | grep -o -e '--[a-z-]*')
 	for o in $every; do
 		grep -qxF -e "$o" <<<"$own"$'\n'"$global" && continue
 		value=()
-		case $o in --key | --label) value=(x) ;; --sector-size | --timeout) value=(512) ;; esac
+		case $o in --key | --label | --from | --to) value=(x) ;; --sector-size | --timeout) value=(512) ;; esac
 		args=()
-		case $v in attach) args=("$work/none" n) ;; create | dump) args=("$work/none") ;; detach) args=(n) ;; esac
+		case $v in attach) args=("$work/none" n) ;; create | dump | rewrap) args=("$work/none") ;; detach) args=(n) ;; esac
 		check "$v refuses $o" expect_exit 1 kcache $v "${args[@]}" "$o" "${value[@]}"
 		check "and says so" said "kcache $v does not take $o"
 	done
@@ -60,8 +60,9 @@ while read -r v; do
 done < <(kcache --help | sed -n '/^Verbs/,/^$/s/^  \([a-z]\+\( [a-z-]\+\)\?\) .*/\1/p')
 # shellcheck source=../../tools/completion/kcache
 . "$top/tools/completion/kcache"
-check "completion knows the verbs" same "$(_kcache_verbs | paste -sd' ')" "attach create detach dump key list status"
+check "completion knows the verbs" same "$(_kcache_verbs | paste -sd' ')" "attach create detach dump key list recipient rewrap status"
 check "completion knows the verbs of key" same "$(_kcache_group key | paste -sd' ')" "create list describe enable disable rotate schedule-deletion cancel-deletion alias unalias grant grants revoke retire policy import import-parameters forget"
+check "and those of recipient" same "$(_kcache_group recipient | paste -sd' ')" "add remove list"
 check "completion knows a verb's options" grep -qx -e --lazy <<<"$(_kcache_options detach)"
 check "and those of a verb of two words" grep -qx -e --alias <<<"$(_kcache_options key create)"
 check "a full standard output is not success" bash -c '! "$0" --version >/dev/full' "$tools/kcache"

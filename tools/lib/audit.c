@@ -28,7 +28,7 @@
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define NEXT_FILE "see that its directory exists, is on a disk with room and is writable, or set \"audit_file\" in kcache.conf"
-#define FIELDS_MAX 20
+#define FIELDS_MAX 24
 
 static void utc_now(char *out, size_t size)
 {
@@ -91,7 +91,9 @@ static struct json_object *event_json(const struct kc_event *e)
 	    add(o, "cause", x ? x->text : NULL) && add(o, "error", x ? x->provider_error : NULL) &&
 	    (!x || add_int(o, "exit-code", x->code)) &&
 	    add(o, "volume", e->volume) && add(o, "device", e->device) && add(o, "name", e->name) &&
-	    add(o, "key", e->key) && add(o, "request-id", e->request_id) &&
+	    add(o, "key", e->key) && add(o, "source-key", e->source_key) &&
+	    add(o, "wrapped-by", e->wrapped_by) && add(o, "proven-by", e->proven_by) &&
+	    add(o, "request-id", e->request_id) &&
 	    add(o, "host", host) && add(o, "user", user) && add_int(o, "uid", getuid()) &&
 	    add_int(o, "pid", getpid()))
 		return o;

@@ -9,8 +9,12 @@
 /**
  * struct kc_event - what happened, in EBS's and CloudTrail's vocabulary
  * @event: "createVolume", "attachVolume", "detachVolume", "reattachVolume", "Decrypt",
+ *	"addRecipient", "removeRecipient", "rewrapVolume",
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...
  * @volume, @device, @name, @key, @request_id: NULL where it has none
+ * @source_key: rewrapVolume: the key whose copy of the DEK was replaced
+ * @wrapped_by: how a copy of the DEK was made, "ReEncrypt" or "Encrypt"
+ * @proven_by: how the KMS was seen to open it before it was relied upon, "Decrypt"
  * @err: NULL for result "succeeded", else "failed" with cause and exit code
  */
 struct kc_event {
@@ -20,6 +24,9 @@ struct kc_event {
 	const char *name;
 	const char *key;
 	const char *request_id;
+	const char *source_key;
+	const char *wrapped_by;
+	const char *proven_by;
 	const struct kc_error *err;
 };
 

@@ -219,20 +219,33 @@ static bool mentions(int fd, off_t offset, const char *uuid)
 	return n > 0 && memmem(block, (size_t)n, uuid, strlen(uuid));
 }
 
-static bool carries(int fd, const char *uuid)
+/* The UUID of the LUKS header on @fd, and whether it says that it is ours. */
+static bool luks_uuid(int fd, char *uuid, size_t size, bool *ours)
 {
 	char *filter[] = { (char[]){ "crypto_LUKS" }, NULL };
 	blkid_probe p = blkid_new_probe();
 	const char *value;
-	bool same = false;
+	bool found = false;
 
 	if (p && blkid_probe_set_device(p, fd, 0, 0) == 0 && blkid_probe_enable_superblocks(p, 1) == 0 &&
-	    blkid_probe_set_superblocks_flags(p, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID) == 0 &&
+	    /* the subsystem counts as a label */
+	    blkid_probe_set_superblocks_flags(p, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID | BLKID_SUBLKS_LABEL) == 0 &&
 	    blkid_probe_filter_superblocks_type(p, BLKID_FLTR_ONLYIN, filter) == 0 &&
-	    blkid_do_safeprobe(p) == 0 && blkid_probe_lookup_value(p, "UUID", &value, NULL) == 0)
-		same = strcasecmp(value, uuid) == 0;
+	    blkid_do_safeprobe(p) == 0 && blkid_probe_lookup_value(p, "UUID", &value, NULL) == 0) {
+		found = true;
+		snprintf(uuid, size, "%s", value);
+		*ours = blkid_probe_lookup_value(p, "SUBSYSTEM", &value, NULL) == 0 && strcmp(value, "kcache") == 0;
+	}
 	blkid_free_probe(p);
-	return same;
+	return found;
+}
+
+static bool carries(int fd, const char *uuid)
+{
+	char found[64];
+	bool ours;
+
+	return luks_uuid(fd, found, sizeof(found), &ours) && strcasecmp(found, uuid) == 0;
 }
 
 /* Cheapest first: there may be thousands of devices, and hardly ever a twin. */
@@ -271,8 +284,7 @@ int kc_blk_refuse_twins(const struct kc_blk *b, const char *uuid, uint64_t area,
 	return ret;
 }
 
-/* The multipath device above @b, by its dm UUID. */
-static bool mpath_holder(const struct kc_blk *b, char *name, size_t size)
+bool kc_blk_holder(const struct kc_blk *b, const char *prefix, char *name, size_t size)
 {
 	char path[400], uuid[160];
 	struct dirent *e;
@@ -285,13 +297,66 @@ static bool mpath_holder(const struct kc_blk *b, char *name, size_t size)
 		return false;
 	while (!found && (e = readdir(d))) {
 		snprintf(path, sizeof(path), "/sys/block/%.255s/dm/uuid", e->d_name);
-		if (!read_text(path, uuid, sizeof(uuid)) || strncmp(uuid, "mpath-", 6) != 0)
+		if (!read_text(path, uuid, sizeof(uuid)) || strncmp(uuid, prefix, strlen(prefix)) != 0)
 			continue;
 		snprintf(path, sizeof(path), "/sys/block/%.255s/dm/name", e->d_name);
 		found = read_text(path, name, size);
 	}
 	closedir(d);
 	return found;
+}
+
+/* Does something other than the volume itself stand on @dev? */
+static bool is_part(dev_t dev)
+{
+	static const char *const volumes[] = { "KCACHE-", "CRYPT-LUKS2-" };
+	char path[400], uuid[160];
+	bool part = false;
+	struct dirent *e;
+	size_t i;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/holders", major(dev), minor(dev));
+	d = opendir(path);
+	while (d && !part && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		part = true;
+		snprintf(path, sizeof(path), "/sys/block/%.255s/dm/uuid", e->d_name);
+		for (i = 0; i < sizeof(volumes) / sizeof(volumes[0]); i++)
+			if (read_text(path, uuid, sizeof(uuid)) && !strncmp(uuid, volumes[i], strlen(volumes[i])))
+				part = false;
+	}
+	if (d)
+		closedir(d);
+	return part;
+}
+
+int kc_blk_scan(int (*fn)(const char *node, const char *uuid, void *data), void *data, struct kc_error *err)
+{
+	char node[256], uuid[64];
+	struct others l = { 0 };
+	int ret, fd, stop = 0;
+	bool ours = false;
+	size_t i;
+
+	ret = list_others(&l, err);
+	for (i = 0; !ret && !stop && i < l.n; i++) {
+		const struct other *o = &l.all[i];
+
+		if (o->ours || would_wait(&l, o) || is_part(o->dev))
+			continue;
+		fd = open_other(o);
+		if (fd < 0)
+			continue;
+		if (luks_uuid(fd, uuid, sizeof(uuid), &ours) && ours) {
+			kc_blk_name(o->dev, node, sizeof(node));
+			stop = fn(node, uuid, data);
+		}
+		close(fd);
+	}
+	free(l.all);
+	return ret;
 }
 
 int kc_blk_refuse_leg(const struct kc_blk *b, struct kc_error *err)
@@ -303,7 +368,7 @@ int kc_blk_refuse_leg(const struct kc_blk *b, struct kc_error *err)
 
 	if (b->is_file)
 		return 0;
-	if (mpath_holder(b, name, sizeof(name)))
+	if (kc_blk_holder(b, "mpath-", name, sizeof(name)))
 		return kc_fail(err, KC_BUSY, "use the multipath device",
 			       "it is one path of the multipath device /dev/mapper/%s", name);
 	/* multipathd has claimed the path, but its map may not be up yet */

@@ -78,6 +78,21 @@ int kc_blk_blank(const struct kc_blk *b, char *found, size_t size, struct kc_err
 /** kc_blk_wipe_signatures() - remove every signature that libblkid knows; needs a writable claim */
 int kc_blk_wipe_signatures(struct kc_blk *b, struct kc_error *err);
 
+/**
+ * kc_blk_holder() - a mapped device on top of @b whose device-mapper UUID starts with @prefix
+ * @name: receives its name
+ */
+bool kc_blk_holder(const struct kc_blk *b, const char *prefix, char *name, size_t size);
+
+/**
+ * kc_blk_scan() - call @fn for each block device that carries a LUKS header of subsystem kcache
+ * @fn: node and LUKS UUID; stops the scan with non-zero
+ *
+ * A device that something else stands on (a mirror's leg, a multipath path) is passed over:
+ * the one on top is the one to use. So is what cannot be read.
+ */
+int kc_blk_scan(int (*fn)(const char *node, const char *uuid, void *data), void *data, struct kc_error *err);
+
 /** kc_blk_refuse_leg() - KC_BUSY if @b is one path of a multipath device */
 int kc_blk_refuse_leg(const struct kc_blk *b, struct kc_error *err);
 

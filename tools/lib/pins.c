@@ -396,6 +396,39 @@ int kc_known_save(const struct kc_conf *c, const struct kc_header *h, const stru
 	return r;
 }
 
+static int forget(const struct folder *f, const char *uuid, const char *key, struct kc_error *err)
+{
+	struct kc_known k;
+	size_t i;
+	int r = load(f, uuid, &k, err);
+
+	for (i = 0; !r && i < k.n_keys && strcmp(k.keys[i], key); i++)
+		;
+	if (!r && i < k.n_keys && k.n_keys > 1) {
+		free(k.keys[i]);
+		memmove(k.keys + i, k.keys + i + 1, (k.n_keys - i - 1) * sizeof(*k.keys));
+		k.n_keys--;
+		r = replace(f, &k, err);
+	}
+	kc_known_free(&k);
+	return r;
+}
+
+int kc_known_forget(const struct kc_conf *c, const char *uuid, const char *key, struct kc_error *err)
+{
+	struct folder f;
+	int r = open_folder(c, false, &f, err);
+
+	if (r || f.fd < 0)
+		return r;
+	if (flock(f.fd, LOCK_EX))
+		r = io_failed(err, "lock", f.path);
+	if (!r)
+		r = forget(&f, uuid, key, err);
+	close_folder(&f);
+	return r;
+}
+
 static int is_volume(const struct dirent *d)
 {
 	return kc_matches("^" KC_UUID_RE "\\.json$", d->d_name);

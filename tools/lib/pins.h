@@ -36,6 +36,14 @@ int kc_known_save(const struct kc_conf *c, const struct kc_header *h, const stru
 		  struct kc_error *err);
 
 /**
+ * kc_known_forget() - @key is no recipient of volume @uuid any more: it is not pinned by having been one
+ *
+ * So that a token under it, put back by whoever can write the disk, is refused. The last key
+ * stays. 0 also where nothing is known.
+ */
+int kc_known_forget(const struct kc_conf *c, const char *uuid, const char *key, struct kc_error *err);
+
+/**
  * kc_known_each() - call @fn for every known volume, by uuid, until it returns non-zero
  *
  * A file that cannot be read is passed over, and its error is returned at the end.
