@@ -4,9 +4,12 @@
 
   power-cut.py create KCACHE CONFIG LOG SIZE WORKDIR
   power-cut.py update KCACHE CONFIG LOG BEFORE WORKDIR PROGRAM
+  power-cut.py change KCACHE CONFIG LOG BEFORE WORKDIR KNOWN KNOWN-BEFORE KEY,... VERB...
 
 LOG is what record-writes.c recorded of one create on an empty file of SIZE
-bytes, or of one "PROGRAM FILE update" (header-update-main.c) on a copy of BEFORE.
+bytes, or of one "PROGRAM FILE update" (header-update-main.c) on a copy of BEFORE,
+or of one "kcache VERB..." (FILE in it is the volume) that has left recipients KEY,...
+and KNOWN, what this host knows of the volume, which was KNOWN-BEFORE.
 Every state that a power cut could have left is rebuilt: each prefix of the writes;
 each prefix and half of the next write; and, because a disk may reorder what was
 not flushed, each prefix with one write missing that no flush followed.
@@ -26,6 +29,13 @@ On each of an update's:
     the volume's key knows as it was written
   * dump says the same of their number
   * the update, run again, brings it to its end: the new token alone
+
+On each of a change's:
+
+  * dump has the recipients from before, those from after, or both; where all from
+    before are there, this host may know no more than it did before
+  * attach finds a recipient that opens the volume, up to what this machine cannot map
+  * the verb, run again, brings it to its end, or says that it is there already
 
 Prints "ok - ..." and "not ok - ..." lines.
 """
@@ -63,9 +73,9 @@ def run(*args):
 def image(writes, name):
     """The file, and a hash of what it holds."""
     path = os.path.join(work, name)
-    if what_is_cut == "update":
+    if what_is_cut != "create":
         shutil.copyfile(start, path)
-    with open(path, "r+b" if what_is_cut == "update" else "w+b") as f:
+    with open(path, "r+b" if what_is_cut != "create" else "w+b") as f:
         f.truncate(size)
         for offset, payload in writes:
             f.seek(offset)
@@ -151,6 +161,40 @@ def judge_update(writes, complete):
     return None
 
 
+def recipients(path):
+    code, out, err = run("dump", "--json", path)
+    if code:
+        return None, f"dump: exit {code}: {err}"
+    return sorted(r["key"] for r in json.loads(out)["recipients"]), None
+
+
+def judge_change(writes, complete):
+    """None, or what is wrong with this state."""
+    path, digest = image(writes, "cut.img")
+    if (digest, complete) in judged:
+        return None
+    judged.add((digest, complete))
+    there, wrong = recipients(path)
+    if wrong:
+        return wrong
+    state = "before" if there == before else "after" if there == after else "both"
+    if state == "both" and there != sorted(set(before) | set(after)) or complete and state != "after":
+        return f"the recipients are {there}"
+    with open(known, "wb") as f:
+        f.write(known_after if state == "after" else known_before)
+    wrong = attach(path, "complete")
+    if wrong:
+        return wrong
+    code, _, err = run(*[path if w == "FILE" else w for w in verb])
+    seen[state, code] = seen.get((state, code), 0) + 1
+    done = {"add": 5, "remove": 1}.get(verb[1], 0) if state == "after" else 0
+    if code != done:
+        return f"run again from {state}: exit {code}: {err}"
+    there, wrong = recipients(path)
+    return wrong or (None if there == after else f"run again from {state}, the recipients are {there}") or \
+        attach(path, "complete")
+
+
 def states(entries):
     """(what, writes, complete) of each state."""
     written, unflushed = [], []
@@ -185,9 +229,17 @@ def has_token(writes):
 
 
 failed = count = 0
+if what_is_cut == "change":
+    known, after, verb = sys.argv[7], sorted(sys.argv[9].split(",")), sys.argv[10:]
+    known_before, known_after = (open(f, "rb").read() for f in (sys.argv[8], known))
+    before, wrong = recipients(start)
+    if wrong:
+        sys.exit(wrong)
 for what, writes, complete in states(entries):
     count += 1
-    if what_is_cut == "update":
+    if what_is_cut == "change":
+        wrong = judge_change(writes, complete)
+    elif what_is_cut == "update":
         wrong = judge_update(writes, complete)
     else:
         # the token may be there in the first copy alone: that is a volume
@@ -196,11 +248,14 @@ for what, writes, complete in states(entries):
         failed += 1
         print(f"not ok - power cut {what}: {wrong}")
 print(f"# {count} states, {len(judged)} of them different; (what it is, exit code): {seen}")
-wanted = {"unfinished", "complete"} if what_is_cut == "create" else {"old", "old and new", "new"}
-if count < 20 or not wanted <= {s for s, _ in seen}:
+wanted = {"create": {"unfinished", "complete"}, "update": {"old", "old and new", "new"},
+          "change": {"before", "after"}}[what_is_cut]
+if count < (12 if what_is_cut == "change" else 20) or not wanted <= {s for s, _ in seen}:
     print(f"not ok - the recording holds all of it ({count} states)")
     failed += 1
 if not failed:
-    left = "a clear answer and no half volume" if what_is_cut == "create" else "a volume with a token that holds"
-    print(f"ok - a power cut at any of {count} points of {what_is_cut} leaves {left}")
+    left = {"create": "a clear answer and no half volume", "update": "a volume with a token that holds",
+            "change": "a volume that attaches, and the same again ends it"}[what_is_cut]
+    name = " ".join(verb[:2]).removesuffix(" FILE") if what_is_cut == "change" else what_is_cut
+    print(f"ok - a power cut at any of {count} points of {name} leaves {left}")
 sys.exit(1 if failed else 0)
