@@ -578,6 +578,102 @@ static void at_most_eight_tokens(void **state)
 	refused(*state, KC_TAMPERED, "there are 9 tokens, at most 8 may be");
 }
 
+/* The token of number @slot. */
+static void token_of(const char *path, int slot, struct kc_token *t)
+{
+	struct kc_error err = { 0 };
+	struct kc_header h;
+	unsigned int i;
+
+	assert_int_equal(load(path, &h, &err), 0);
+	for (i = 0; i < h.n_tokens && h.tokens[i].slot != slot; i++)
+		;
+	assert_true(i < h.n_tokens);
+	*t = h.tokens[i];
+	kc_header_free(&h);
+}
+
+static unsigned int tokens(const char *path)
+{
+	struct kc_error err = { 0 };
+	struct kc_header h;
+	unsigned int n;
+
+	assert_int_equal(load(path, &h, &err), 0);
+	n = h.n_tokens;
+	kc_header_free(&h);
+	return n;
+}
+
+static void a_token_is_added_before_the_old_one_is_removed(void **state)
+{
+	struct kc_error err = { 0 };
+	struct kc_token old, new, t;
+	bool both = false;
+
+	token_of(*state, 0, &old);
+	new = old;
+	memset(new.mac, 'a', 64);
+	assert_int_equal(kc_header_replace_token(*state, &new, &old, &both, &err), 0);
+	assert_true(both);
+	assert_int_equal(tokens(*state), 2);
+	token_of(*state, 1, &t);
+	assert_string_equal(t.mac, new.mac);
+	assert_int_equal(kc_header_remove_token(*state, &old, &err), 0);
+	assert_int_equal(tokens(*state), 1);
+	token_of(*state, 1, &old);
+	assert_string_equal(old.mac, new.mac);
+}
+
+static void of_eight_tokens_one_is_written_over(void **state)
+{
+	struct kc_error err = { 0 };
+	struct kc_token old, new, t;
+	bool both = true;
+
+	token_of(*state, 0, &old);
+	new = old;
+	for (int i = 1; i < KC_RECIPIENTS_MAX; i++) {
+		memset(new.mac, '0' + i, 64);
+		assert_int_equal(kc_header_add_token(*state, &new, &err), 0);
+	}
+	memset(new.mac, 'a', 64);
+	token_of(*state, 3, &old);
+	assert_int_equal(kc_header_replace_token(*state, &new, &old, &both, &err), 0);
+	assert_false(both);
+	assert_int_equal(tokens(*state), KC_RECIPIENTS_MAX);
+	token_of(*state, 3, &t);
+	assert_string_equal(t.mac, new.mac);
+}
+
+static void the_last_token_and_one_that_changed_stay(void **state)
+{
+	char before[65], after[65];
+	struct kc_error err = { 0 };
+	struct kc_token old, new;
+	bool both;
+
+	token_of(*state, 0, &old);
+	volume_hash(*state, before);
+	assert_int_equal(kc_header_remove_token(*state, &old, &err), KC_BUSY);
+	assert_non_null(strstr(err.text, "token 0 is the last one"));
+	volume_hash(*state, after);
+	assert_string_equal(before, after);
+
+	new = old;
+	memset(new.mac, 'a', 64);
+	kc_error_clear(&err);
+	assert_int_equal(kc_header_add_token(*state, &new, &err), 0);
+	volume_hash(*state, before);
+	old.wrapped[0] ^= 1;
+	assert_int_equal(kc_header_remove_token(*state, &old, &err), KC_BUSY);
+	assert_non_null(strstr(err.text, "not there any more as it was read"));
+	kc_error_clear(&err);
+	assert_int_equal(kc_header_replace_token(*state, &new, &old, &both, &err), KC_BUSY);
+	volume_hash(*state, after);
+	assert_string_equal(before, after);
+}
+
 /* A header of cryptsetup's default size, as an adopted volume has: one token, and no room for two more. */
 static void a_token_that_leaves_no_room_is_not_written(void **state)
 {
@@ -588,8 +684,9 @@ static void a_token_that_leaves_no_room_is_not_written(void **state)
 	char before[65], after[65];
 	struct kc_error err = { 0 };
 	struct crypt_device *cd;
+	struct kc_token t, old;
 	struct kc_header h;
-	struct kc_token t;
+	bool both;
 
 	assert_int_equal(crypt_init(&cd, path), 0);
 	assert_int_equal(crypt_set_pbkdf_type(cd, &pbkdf), 0);
@@ -610,6 +707,11 @@ static void a_token_that_leaves_no_room_is_not_written(void **state)
 	t.wrapped_len = 200;
 	kc_error_clear(&err);
 	assert_int_equal(kc_header_add_token(path, &t, &err), 0);
+	/* nor in the place of another, if there were no room for the next of its kind after that */
+	token_of(path, 0, &old);
+	t.wrapped_len = 5000;
+	assert_int_equal(kc_header_replace_token(path, &t, &old, &both, &err), KC_USAGE);
+	assert_non_null(strstr(err.text, "the header has no room"));
 	unlink(path);
 	free(path);
 }
@@ -702,6 +804,9 @@ int main(void)
 		EDITS(an_unfinished_create_is_told_and_completed),
 		EDITS(an_unsealed_or_foreign_token_is_not_written),
 		EDITS(at_most_eight_tokens),
+		EDITS(a_token_is_added_before_the_old_one_is_removed),
+		EDITS(of_eight_tokens_one_is_written_over),
+		EDITS(the_last_token_and_one_that_changed_stay),
 		cmocka_unit_test(a_token_that_leaves_no_room_is_not_written),
 		cmocka_unit_test(only_the_volumes_own_key_is_accepted),
 		cmocka_unit_test(a_wrong_lineage_under_a_right_mac_is_refused),

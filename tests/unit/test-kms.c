@@ -336,6 +336,32 @@ static void the_deadline_holds_for_a_helper_that_hangs(void **state)
 	assert_non_null(strstr(err.text, "within 1 seconds"));
 }
 
+static void a_share_of_the_deadline_holds_and_the_next_one_gets_the_rest(void **state)
+{
+	struct kc_error err = { 0 };
+	struct host *h = *state;
+	struct kc_key_info info;
+	struct kc_kms *kms;
+	int64_t start;
+
+	use_fake(h, "hangs");
+	h->conf.timeout = 3;
+	assert_int_equal(kc_kms_open(&h->conf, &kms, &err), 0);
+	start = now_ms();
+	kc_kms_share(kms, 3);
+	assert_int_equal(kc_kms_describe(kms, KEY, &info, &err), KC_KMS_RETRY);
+	assert_in_range(now_ms() - start, 900, 1500);
+	assert_non_null(strstr(err.text, "within 1 seconds"));
+	/* started anew, it hangs once more, and until the deadline of all */
+	kc_error_clear(&err);
+	kc_kms_share(kms, 1);
+	assert_int_equal(kc_kms_describe(kms, KEY, &info, &err), KC_KMS_RETRY);
+	assert_in_range(now_ms() - start, 2900, 3900);
+	assert_non_null(strstr(err.text, "within 2 seconds"));
+	kc_kms_close(kms);
+	no_child_is_left();
+}
+
 static void the_helper_inherits_nothing(void **state)
 {
 	struct kc_error err = { 0 };
@@ -504,6 +530,7 @@ int main(void)
 		T(a_dek_that_is_none_is_tampering),
 		T(a_helper_that_dies_is_told_apart),
 		T(the_deadline_holds_for_a_helper_that_hangs),
+		T(a_share_of_the_deadline_holds_and_the_next_one_gets_the_rest),
 		T(the_helper_inherits_nothing),
 		T(a_helper_that_cannot_be_run_says_why),
 		T(an_ignored_sigchld_does_no_harm),

@@ -354,6 +354,25 @@ static void a_known_volume_pins_its_keys(void **state)
 	check(0, KEY2, NULL);
 }
 
+static void a_key_that_is_forgotten_pins_no_more(void **state)
+{
+	struct kc_error err = { 0 };
+
+	/* nothing is known of it yet */
+	assert_int_equal(kc_known_forget(&conf, header.layout.uuid, KEY2, &err), 0);
+	save();
+	strcpy(token.binding.key, KEY2);
+	save();
+	check(0, NULL, NULL);
+	assert_int_equal(kc_known_forget(&conf, header.layout.uuid, KEY2, &err), 0);
+	check(KC_TAMPERED, NULL, "does not pin");
+	strcpy(token.binding.key, KEY);
+	check(0, NULL, NULL);
+	/* the last one stays, and with it what is known of the generation */
+	assert_int_equal(kc_known_forget(&conf, header.layout.uuid, KEY, &err), 0);
+	check(0, NULL, NULL);
+}
+
 static void an_older_generation_is_refused_whatever_is_named(void **state)
 {
 	save();
@@ -393,6 +412,7 @@ int main(void)
 		TEST(an_unpinned_key_is_refused),
 		TEST(configuration_pins),
 		TEST(a_known_volume_pins_its_keys),
+		TEST(a_key_that_is_forgotten_pins_no_more),
 		TEST(an_older_generation_is_refused_whatever_is_named),
 		TEST(another_lineage_is_refused_unless_the_generation_grew),
 	};
