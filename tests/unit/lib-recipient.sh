@@ -26,8 +26,8 @@ recipients() { kcache recipient list -n "$1" | awk '{ print $5 }' | paste -sd' '
 known() {
 	/usr/bin/python3 -c 'import json,sys; print(*sorted(json.load(open(sys.argv[1]))["keys"]))' "$work/state/volumes/$uuid.json"
 }
-# sorted KEY...
-sorted() { printf '%s\n' "$@" | sort | paste -sd' '; }
+# sorted KEY...: each may be several
+sorted() { printf '%s\n' "$@" | tr ' ' '\n' | sort | paste -sd' '; }
 # keep NAME / restore NAME: the volume $d and what is known of it
 keep() { cp --sparse=always "$d" "$work/$1.img" && cp "$work/state/volumes/$uuid.json" "$work/$1.known"; }
 restore() { cp --sparse=always "$work/$1.img" "$d" && cp "$work/$1.known" "$work/state/volumes/$uuid.json"; }

@@ -3,6 +3,8 @@
 #
 # recipient add, remove, list on plain files: what they do, refuse and record. A volume that
 # is attached meanwhile is in tests/integration/kcache-rewrap.sh.
+#
+# shellcheck disable=SC2016 # for a shell in the shell
 . "$(dirname "$0")/lib-cli.sh"
 . "$(dirname "$0")/lib-recipient.sh"
 

@@ -4,6 +4,8 @@
 # rewrap on plain files: one volume and many, inside a provider and between two, refusals,
 # and what an interrupted run has left. A volume that is attached meanwhile is in
 # tests/integration/kcache-rewrap.sh, the power cuts are in test-power-cut.sh.
+#
+# shellcheck disable=SC2016 # for a shell in the shell
 . "$(dirname "$0")/lib-cli.sh"
 . "$(dirname "$0")/lib-recipient.sh"
 
@@ -60,10 +62,10 @@ keep two
 check "with two recipients one has to be chosen" refused 1 'it has 2 recipients.*; say whose with --from' rewrap --key "$k3"
 check "also where one of them is under the key already, and was so before" refused 1 'it has 2 recipients' rewrap --key "$k2"
 check "the one that is named goes" expect_exit 0 rewrap --key "$k3" --from "$k1"
-check "and the other stays" same "$(sorted $(recipients "$d"))" "$(sorted "$k2" "$k3")"
+check "and the other stays" same "$(sorted "$(recipients "$d")")" "$(sorted "$k2" "$k3")"
 restore two
 check "one is wrapped anew" expect_exit 0 rewrap --key "$k2" --from "$k2"
-check "and both stay" same "$(sorted $(recipients "$d"))" "$(sorted "$k1" "$k2")"
+check "and both stay" same "$(sorted "$(recipients "$d")")" "$(sorted "$k1" "$k2")"
 restore two
 ask_anew
 check "onto a key that is a recipient already: that one is proven, and is enough" expect_exit 0 rewrap --key "$k2" --from "$k1"
@@ -75,13 +77,13 @@ ask_anew
 check "one whose key does not work any more is replaced with the help of another" expect_exit 0 rewrap --key "$k3" --from "$k1" --json
 check "its reason is told" said "warning: its recipient under key $k1 is of no use, another one is asked: .*disabled"
 check "and the copy was made by Encrypt" json <(grep -v '^kcache: ' "$_said") "j['wrapped_by'] == 'Encrypt' and j['proven_by'] == 'Decrypt'"
-check "the new key and the helping one are there" same "$(sorted $(recipients "$d"))" "$(sorted "$k2" "$k3")"
+check "the new key and the helping one are there" same "$(sorted "$(recipients "$d")")" "$(sorted "$k2" "$k3")"
 check "and it attaches" passes attach
 kcache key enable "$k1" -q
 restore two
 luks2-edit "$d" set /tokens/9 "$(luks2-edit "$d" print /tokens/0)"
 check "two copies under the old key are replaced by one" expect_exit 0 rewrap --key "$k3" --from "$k1"
-check "under the new" same "$(sorted $(recipients "$d"))" "$(sorted "$k2" "$k3")"
+check "under the new" same "$(sorted "$(recipients "$d")")" "$(sorted "$k2" "$k3")"
 restore two
 for i in 3 4 5 6 7 8; do
 	kcache -q recipient add "$d" --key "$(kcache key create)" || fail "recipient $i of 8"
@@ -203,7 +205,7 @@ check "the report has each of them" json <(grep -v '^kcache: ' "$_said") '(j["do
 	and j["volumes"][0]["wrapped_by"] == "ReEncrypt" and j["volumes"][6]["exit_code"] == 4
 	and "no recipient" in j["volumes"][4]["reason"] and "neither knows it" in j["volumes"][5]["reason"]'
 check "the volumes are under the new key" same "$(recipients "$d") $(recipients "$work/a") $(recipients "$work/c")" "$k3 $k3 $k3"
-check "beside what else they had" same "$(sorted $(recipients "$work/b"))" "$(sorted "$k2" "$k3")"
+check "beside what else they had" same "$(sorted "$(recipients "$work/b")")" "$(sorted "$k2" "$k3")"
 check "another host's volume is not touched" same "$(recipients "$work/stranger")" "$k1"
 before=$(hashes)
 check "run again, what is done is passed over" expect_exit 0 all "$k3" "$d" "$work/a" "$work/b" "$work/c"
