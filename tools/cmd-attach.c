@@ -225,7 +225,7 @@ int cmd_attach(struct kc_run *r)
 			.request_id = a.used ? kc_kms_request_id(a.kms) : NULL,
 			.err = ret ? &r->err : NULL,
 		});
-	if (!ret)
+	if (!ret && a.used)
 		ret = print_result(&a);
 	kc_kms_close(a.kms);
 	kc_known_free(&a.known);

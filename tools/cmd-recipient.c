@@ -140,10 +140,12 @@ static int take_out(struct kc_change *c, char key[static KC_KEY_NAME_MAX])
 		return drop_unproven(c, key);
 	ret = choose(c, &u, key, from);
 	if (!ret && kc_change_prove(c, &u)) {
+		size_t n = strlen(err->next);
+
 		ret = (int)err->code;
-		if (!kc_stopped() && strlen(err->next) + 80 < sizeof(err->next))
-			strcat(err->next, err->next[0] ? "; or take it out unproven with --force" :
-							 "take it out unproven with --force");
+		if (!kc_stopped())
+			snprintf(err->next + n, sizeof(err->next) - n, "%stake it out unproven with --force",
+				 n ? "; or " : "");
 	}
 	if (!ret)
 		ret = kc_stop_check(err);

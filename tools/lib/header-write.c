@@ -332,8 +332,10 @@ static int change(struct edit *e, struct kc_error *err)
 		r = kc_header_load_cd(cd, &h, err);
 	if (!r && e->old && !find_token(&h, e->old))
 		r = changed(e->old, err);
-	if (!r)
-		r = e->t ? set_token(cd, e, &h, &log, err) : unset_token(cd, e, &h, &log, err);
+	if (!r && e->t)
+		r = set_token(cd, e, &h, &log, err);
+	else if (!r && e->old)
+		r = unset_token(cd, e, &h, &log, err);
 	kc_header_free(&h);
 	crypt_free(cd);
 	return r;
