@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * For key helpers in which libraries handle plaintext keys that have no wiping
- * allocator of their own (tpm2-tss, PKCS#11 modules): free() and realloc() of
- * the whole process wipe.
+ * For key helpers in which libraries of somebody else handle plaintext keys
+ * (tpm2-tss, PKCS#11 modules) and leave them where they were.
  */
 #ifndef KH_FOREIGN_H
 #define KH_FOREIGN_H
