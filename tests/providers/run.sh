@@ -55,6 +55,8 @@ verbose=
 }
 cd "$top" || exit
 
+# where n tasks want each CPU, all takes n times as long
+stretch=$(awk -v n="$(nproc)" '{ f = int($1 / n + 0.5); print (f < 1 ? 1 : (f > 8 ? 8 : f)) }' /proc/loadavg)
 all=$(mktemp -d)
 passed=0
 failed=0
@@ -85,7 +87,7 @@ one() (
 		state_dir = $DIR/state
 		audit_file = $DIR/log/audit.jsonl
 		helper = $tools/kcache-keyhelper
-		timeout = 5
+		timeout = $((5 * stretch))
 	EOF
 	chmod 600 "$DIR/kcache.conf"
 	export KCACHE_CONFIG=$DIR/kcache.conf
