@@ -27,13 +27,35 @@ static int by_created(const void *a, const void *b)
 	return c ? c : strcmp(key_text(*x, "key"), key_text(*y, "key"));
 }
 
+/* How the local keystore's root key is sealed; "" for other providers, and while there is none. */
+static int sealed(struct key_verb *v, char out[static 16])
+{
+	struct json_object *answer = NULL;
+	int ret = 0;
+
+	out[0] = '\0';
+	if (strcmp(v->provider, "local") != 0)
+		return 0;
+	ret = key_call(v, "DescribeKeyStore", kc_json_object(), &answer);
+	if (!ret)
+		snprintf(out, 16, "%s", key_text(answer, "sealed"));
+	kc_json_drop(answer);
+	return ret;
+}
+
 static int print_list(struct key_verb *v, struct json_object *keys)
 {
 	size_t i, n = json_object_array_length(keys);
 	struct json_object *o, *array;
+	char how[16];
+	int ret;
 
 	if (kc_given(v->r, OPT_JSON)) {
+		ret = sealed(v, how);
+		if (ret)
+			return ret;
 		o = kc_json_new();
+		kc_json_str(o, "sealed", how);
 		array = kc_json_array();
 		for (i = 0; i < n; i++) {
 			struct json_object *one = kc_json_object();
@@ -110,10 +132,13 @@ static int describe(struct key_verb *v)
 {
 	struct kc_key_info info;
 	struct kc_run *r = v->r;
+	char how[16];
 	int ret = kc_kms_describe(v->kms, r->arg[0], &info, &r->err);
 
 	if (!ret)
 		ret = key_aliases(v);
+	if (!ret)
+		ret = sealed(v, how);
 	if (ret)
 		return ret;
 	if (kc_given(r, OPT_JSON)) {
@@ -127,6 +152,7 @@ static int describe(struct key_verb *v)
 		kc_json_str(same, "deletion", info.deletion);
 		kc_json_str(same, "description", info.description);
 		key_add_info(v, o, same);
+		kc_json_str(o, "sealed", how);
 		kc_json_drop(same);
 		return kc_json_print(r, o);
 	}
@@ -135,6 +161,8 @@ static int describe(struct key_verb *v)
 	printf("\nProvider:    %s\nState:       %s\n", info.provider, kc_key_state_name(info.state));
 	if (info.deletion[0])
 		printf("Deletion:    %s\n", info.deletion);
+	if (*how)
+		printf("Root key:    %s\n", strcmp(how, "none") ? how : "not sealed");
 	printf("Material:    version %u\nCreated:     %s\nDescription: %s\n", info.version,
 	       info.created[0] ? info.created : "-", info.description[0] ? info.description : "-");
 	return 0;

@@ -53,7 +53,8 @@ struct json_object;
 	X(OPT_IMPORT_TOKEN, "import-token", 0, STRING, "TOKEN", "FILE is wrapped already, for this token") \
 	X(OPT_FROM, "from", 0, STRING, "KEY", "the recipient under KEY, of several") \
 	X(OPT_TO, "to", 0, STRING, "KEY", "with --all: the KMS key that takes over") \
-	X(OPT_ALL, "all", 0, FLAG, NULL, "all volumes of this host, and DEVICEs beside them")
+	X(OPT_ALL, "all", 0, FLAG, NULL, "all volumes of this host, and DEVICEs beside them") \
+	X(OPT_PASSPHRASE_FILE, "passphrase-file", 0, STRING, "FILE", "read the passphrase from FILE (- is stdin)")
 
 enum kc_opt {
 #define X(id, name, s, type, arg, help) id,
@@ -234,5 +235,9 @@ int cmd_key_policy(struct kc_run *r);
 int cmd_key_import(struct kc_run *r);
 int cmd_key_import_parameters(struct kc_run *r);
 int cmd_key_forget(struct kc_run *r);
+int cmd_key_backup(struct kc_run *r);
+int cmd_key_restore(struct kc_run *r);
+int cmd_key_seal(struct kc_run *r);
+int cmd_key_unseal(struct kc_run *r);
 
 #endif

@@ -65,5 +65,13 @@ const struct kc_verb kc_verbs[] = {
 	  O(TIMEOUT), true, cmd_key_import_parameters, NULL },
 	{ "key forget", NULL, "KEY", "remove imported material; the key waits for it again", 1, 1,
 	  O(TIMEOUT), true, cmd_key_forget, NULL },
+	{ "key backup", NULL, "FILE", "the local keystore, encrypted under a passphrase", 1, 1,
+	  O(PASSPHRASE_FILE) | O(TIMEOUT), true, cmd_key_backup, NULL },
+	{ "key restore", NULL, "FILE", "back from such a file, where there is no keystore", 1, 1,
+	  O(PASSPHRASE_FILE) | O(TIMEOUT), true, cmd_key_restore, NULL },
+	{ "key seal", NULL, "", "seal the local keystore as kcache.conf says (keystore_seal)", 0, 0,
+	  O(TIMEOUT), true, cmd_key_seal, NULL },
+	{ "key unseal", NULL, "", "keep its root key in a file for its owner alone, unsealed", 0, 0,
+	  O(TIMEOUT), true, cmd_key_unseal, NULL },
 	{ NULL, NULL, NULL, NULL, 0, 0, 0, false, NULL, NULL },
 };

@@ -61,7 +61,7 @@ done < <(kcache --help | sed -n '/^Verbs/,/^$/s/^  \([a-z]\+\( [a-z-]\+\)\?\) .*
 # shellcheck source=../../tools/completion/kcache
 . "$top/tools/completion/kcache"
 check "completion knows the verbs" same "$(_kcache_verbs | paste -sd' ')" "attach create detach dump key list recipient rewrap status"
-check "completion knows the verbs of key" same "$(_kcache_group key | paste -sd' ')" "create list describe enable disable rotate schedule-deletion cancel-deletion alias unalias grant grants revoke retire policy import import-parameters forget"
+check "completion knows the verbs of key" same "$(_kcache_group key | paste -sd' ')" "create list describe enable disable rotate schedule-deletion cancel-deletion alias unalias grant grants revoke retire policy import import-parameters forget backup restore seal unseal"
 check "and those of recipient" same "$(_kcache_group recipient | paste -sd' ')" "add remove list"
 check "completion knows a verb's options" grep -qx -e --lazy <<<"$(_kcache_options detach)"
 check "and those of a verb of two words" grep -qx -e --alias <<<"$(_kcache_options key create)"

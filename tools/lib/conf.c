@@ -150,6 +150,16 @@ static int set_provider_path(struct source *s, const char *name, const char *val
 	return value[0] == '/' ? set_provider(s, name, value) : bad_value(s, name, value, "an absolute path");
 }
 
+/* What the root key of the local keystore is sealed with: a file, or a credential of systemd's. */
+static int set_seal(struct source *s, const char *name, const char *value)
+{
+	bool file = !strncmp(value, "file:/", 6);
+	bool credential = !strncmp(value, "credential:", 11) && value[11] && value[11] != '.' && !strchr(value, '/');
+
+	return file || credential ? set_provider(s, name, value) :
+		bad_value(s, name, value, "file:/PATH or credential:NAME");
+}
+
 static const struct {
 	const char *name;
 	bool list;
@@ -161,6 +171,7 @@ static const struct {
 	{ "helper", false, set_helper },
 	{ "timeout", false, set_timeout },
 	{ "allow_key", true, set_allow_key },
+	{ "keystore_seal", false, set_seal },
 	{ "pkcs11_module", false, set_provider_path },
 	{ "pkcs11_module_args", false, set_provider },
 	{ "pkcs11_pin_file", false, set_provider_path },

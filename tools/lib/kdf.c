@@ -10,6 +10,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <openssl/rand.h>
 
 #include "kdf.h"
 
@@ -92,4 +93,38 @@ int kc_kdf_mac(const uint8_t dek[static KC_DEK_SIZE], const struct kc_bytes *can
 	       char out[static 65], struct kc_error *err)
 {
 	return derived_mac(dek, INFO_TOKEN, canon->data, canon->len, SHA256_SIZE, out, err);
+}
+
+/*
+ * One of the costs that OWASP's cheat sheet on password storage calls equal: 2^15, 8, 3
+ * takes 32 MiB, which a small host has to spare, and three times the work for that.
+ */
+#define SCRYPT_LOG_N 15
+#define SCRYPT_R 8
+#define SCRYPT_P 3
+#define SCRYPT_MAX_LOG_N 20	/* 1 GiB: of a later kcache, at most */
+#define SCRYPT_MAX_P 16
+
+bool kc_scrypt_new(struct kc_scrypt *s)
+{
+	s->log_n = SCRYPT_LOG_N;
+	s->r = SCRYPT_R;
+	s->p = SCRYPT_P;
+	return RAND_bytes(s->salt, sizeof(s->salt)) == 1;
+}
+
+int kc_scrypt(const struct kc_scrypt *s, const char *passphrase, size_t len, uint8_t out[static 32],
+	      struct kc_error *err)
+{
+	uint64_t n = UINT64_C(1) << (s->log_n & 63);
+
+	if (s->log_n < SCRYPT_LOG_N || s->log_n > SCRYPT_MAX_LOG_N || s->r != SCRYPT_R || !s->p ||
+	    s->p > SCRYPT_MAX_P)
+		return kc_fail(err, KC_TAMPERED, NULL, "scrypt with N = 2^%u, r = %u, p = %u is not what kcache does",
+			       s->log_n, s->r, s->p);
+	if (EVP_PBE_scrypt(passphrase, len, s->salt, sizeof(s->salt), n, s->r, s->p, 128 * s->r * (n + s->p + 2), out,
+			   32) == 1)
+		return 0;
+	explicit_bzero(out, 32);
+	return openssl_failed(err, "scrypt");
 }

@@ -21,15 +21,16 @@
  */
 static const struct provider {
 	const char *name;
+	const char *settings;	/* what its settings begin with */
 	const char *const *env;
 } providers[] = {
-	{ "local", NULL },
-	{ "aws", (const char *const []){ "AWS_*", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy",
+	{ "local", "keystore_", (const char *const []){ "CREDENTIALS_DIRECTORY", NULL } },
+	{ "aws", "aws_", (const char *const []){ "AWS_*", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy",
 					 "HOME", NULL } },
 	/* where modules look for their configuration, and systemd's credentials lie */
-	{ "pkcs11", (const char *const []){ "SOFTHSM2_CONF", "OPENSC_CONF", "YUBIHSM_PKCS11_CONF",
+	{ "pkcs11", "pkcs11_", (const char *const []){ "SOFTHSM2_CONF", "OPENSC_CONF", "YUBIHSM_PKCS11_CONF",
 					    "ChrystokiConfigurationPath", "CREDENTIALS_DIRECTORY", NULL } },
-	{ "tpm2", NULL },
+	{ "tpm2", "tpm2_", NULL },
 };
 
 #define N_PROVIDERS (sizeof(providers) / sizeof(providers[0]))
@@ -188,14 +189,14 @@ static int no_memory(struct json_object *params, struct kc_error *err)
 	return kc_fail(err, KC_NOMEM, NULL, "out of memory");
 }
 
-/* The settings of kcache.conf that are the provider's, by their names: PROVIDER_... */
-static bool add_settings(struct json_object *params, const struct kc_conf *c, const char *provider)
+/* The settings of kcache.conf that are the provider's, by their names. */
+static bool add_settings(struct json_object *params, const struct kc_conf *c, const char *prefix)
 {
 	struct json_object *o = json_object_new_object();
-	size_t i, n = strlen(provider);
+	size_t i, n = strlen(prefix);
 
 	for (i = 0; i < c->n_settings; i++)
-		if (!strncmp(c->settings[i].name, provider, n) && c->settings[i].name[n] == '_' &&
+		if (!strncmp(c->settings[i].name, prefix, n) &&
 		    !kc_wire_add_str(o, c->settings[i].name, c->settings[i].value)) {
 			json_object_put(o);
 			return false;
@@ -203,13 +204,13 @@ static bool add_settings(struct json_object *params, const struct kc_conf *c, co
 	return kc_wire_add(params, "settings", o);
 }
 
-static int greet(struct kc_kms *kms, struct worker *w, const char *provider, struct kc_error *err)
+static int greet(struct kc_kms *kms, struct worker *w, const char *settings, struct kc_error *err)
 {
 	struct json_object *params = json_object_new_object(), *result;
 	int r;
 
 	if (!kc_wire_add_str(params, "state_dir", kms->conf->state_dir) ||
-	    !add_settings(params, kms->conf, provider))
+	    !add_settings(params, kms->conf, settings))
 		return no_memory(params, err);
 	r = exchange(kms, w, "Open", params, &result, err);
 	json_object_put(result);
@@ -251,7 +252,7 @@ static int start(struct kc_kms *kms, struct worker *w, const struct provider *p,
 		r = kc_proc_start(&w->proc, fd, err);
 	if (fd >= 0)
 		close(fd);
-	return r ? r : greet(kms, w, p->name, err);
+	return r ? r : greet(kms, w, p->settings, err);
 }
 
 /* The helper of a provider, started if it was not. */
@@ -550,8 +551,8 @@ int kc_kms_decrypt(struct kc_kms *kms, const struct kc_binding *b, const uint8_t
 	return r;
 }
 
-int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
-		 struct json_object **answer, struct kc_error *err)
+static int admin(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
+		 const uint8_t *secret, size_t len, struct json_object **answer, struct kc_error *err)
 {
 	struct json_object *wrapper = json_object_new_object();
 	struct json_object *args = params ? json_object_get(params) : json_object_new_object();
@@ -562,7 +563,15 @@ int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation
 	*answer = NULL;
 	if (!kc_wire_add(wrapper, "arguments", args) || !kc_wire_add_str(wrapper, "provider", provider))
 		return no_memory(wrapper, err);
-	r = ask(kms, provider, operation, wrapper, answer, &w, err);
+	if (secret && !kc_wire_add(wrapper, "secret", json_object_new_boolean(true)))
+		return no_memory(wrapper, err);
+	r = worker(kms, provider, &w, err);
+	if (!r && secret)
+		memcpy(w->dek, secret, len);
+	if (!r)
+		r = ask(kms, provider, operation, wrapper, answer, &w, err);
+	if (secret)
+		kc_kms_wipe(kms);
 	/* a key that came to be is named by the answer, one that was asked for by the request */
 	if (r || !kc_wire_str(*answer, "key", key, sizeof(key)))
 		kc_wire_str(args, "key", key, sizeof(key));
@@ -573,4 +582,16 @@ int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation
 	}
 	json_object_put(wrapper);
 	return r;
+}
+
+int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
+		 struct json_object **answer, struct kc_error *err)
+{
+	return admin(kms, provider, operation, params, NULL, 0, answer, err);
+}
+
+int kc_kms_admin_secret(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
+			const uint8_t *secret, size_t len, struct json_object **answer, struct kc_error *err)
+{
+	return admin(kms, provider, operation, params, secret, len > KC_DEK_SIZE ? KC_DEK_SIZE : len, answer, err);
 }

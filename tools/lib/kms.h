@@ -160,6 +160,19 @@ const char *kc_kms_request_id(const struct kc_kms *kms);
 int kc_kms_admin(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
 		 struct json_object **answer, struct kc_error *err);
 
+/**
+ * kc_kms_admin_secret() - the same, with a secret of at most KC_DEK_SIZE bytes in the mapping
+ *
+ *	DescribeKeyStore	{} -> { "sealed"? }: "none", "file" or "credential"; nothing if there is none
+ *	SealKeyStore, UnsealKeyStore {} -> { "sealed" }: as kcache.conf says, or not
+ *	BackupKeyStore		{ "file", "header" } -> {}: to a new file, under a key that is the secret
+ *	RestoreKeyStore		{ "file" } -> {}: where there is no keystore, under that key
+ *
+ * Only local has these; the last two take a secret.
+ */
+int kc_kms_admin_secret(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
+			const uint8_t *secret, size_t len, struct json_object **answer, struct kc_error *err);
+
 const char *kc_key_state_name(enum kc_key_state s);	/* AWS's words: "Enabled", "PendingDeletion" */
 
 #endif

@@ -106,6 +106,7 @@ static int open_db(struct kh *k, int dir, const struct ks_root *root, bool creat
 	    SQLITE_OK)
 		return ks_failed(k, k->keystore->db);
 	sqlite3_busy_timeout(k->keystore->db, kh_time_left(k));
+	k->keystore->seal = root->seal;
 	if (check_db(k, &version))
 		return -1;
 	if (!version && !create) {
@@ -209,6 +210,37 @@ int ks_open(struct kh *k, bool create)
 	close(dir);
 	if (r)
 		ks_close(k);
+	return r;
+}
+
+int ks_lock(struct kh *k, bool create)
+{
+	int dir = open_dir(k, create);
+
+	if (dir >= 0 && lock_dir(k, dir)) {
+		close(dir);
+		dir = -1;
+	}
+	if (dir < 0 && k->error == KH_OK)
+		kh_fail(k, KH_NOT_FOUND, "there is no keystore in %s", k->state_dir);
+	return dir;
+}
+
+int ks_reseal(struct kh *k, bool none)
+{
+	struct ks_root root;
+	int dir = ks_lock(k, false), r;
+
+	if (dir < 0)
+		return -1;
+	/* read again: somebody else may have been here since it was opened */
+	r = ks_root_load(k, dir, &root);
+	root.seal = none ? KS_SEAL_NONE : ks_configured_seal(k);
+	if (!r)
+		r = ks_root_write(k, dir, &root, true);
+	if (!r)
+		k->keystore->seal = root.seal;
+	close(dir);
 	return r;
 }
 

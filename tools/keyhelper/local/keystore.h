@@ -182,10 +182,35 @@ struct ks_root {
 /** ks_check_file() - refuse what others may read or change; @present receives whether it is there */
 int ks_check_file(struct kh *k, int dir, const char *name, bool *present);
 
-/** ks_root_load() - read keystore.key, which is there */
+/** ks_root_load() - read keystore.key, which is there, and unseal it */
 int ks_root_load(struct kh *k, int dir, struct ks_root *root);
 
 /** ks_root_create() - make keystore.key, whole and on the disk when this returns; the directory is locked */
 int ks_root_create(struct kh *k, int dir);
+
+/**
+ * ks_root_write() - k->secrets->root as keystore.key, sealed or not as root->seal says
+ * @replace: over the one that is there
+ */
+int ks_root_write(struct kh *k, int dir, const struct ks_root *root, bool replace);
+
+/** ks_configured_seal() - what kcache.conf wants */
+enum ks_seal ks_configured_seal(const struct kh *k);
+
+/** ks_seal_name() - "none", "file", "credential" */
+const char *ks_seal_name(enum ks_seal seal);
+
+/**
+ * ks_seal_key() - the key that seals the root key, to k->secrets->kek
+ * @s: cost and salt
+ */
+struct kc_scrypt;
+int ks_seal_key(struct kh *k, const struct kc_scrypt *s);
+
+/** ks_reseal() - seal an open keystore's root key as kcache.conf says, or with @none not at all */
+int ks_reseal(struct kh *k, bool none);
+
+/** ks_lock() - the locked directory, made with @create; -1 after kh_fail() */
+int ks_lock(struct kh *k, bool create);
 
 #endif

@@ -373,5 +373,10 @@ const struct kh_admin_op kl_admin[] = {
 	{ "GetParametersForImport", kl_on_key },
 	{ "ImportKeyMaterial", kl_on_key },
 	{ "DeleteImportedKeyMaterial", kl_on_key },
+	{ "DescribeKeyStore", kl_describe_store },
+	{ "SealKeyStore", kl_seal_store },
+	{ "UnsealKeyStore", kl_unseal_store },
+	{ "BackupKeyStore", kl_backup_store },
+	{ "RestoreKeyStore", kl_restore_store },
 	{ NULL, NULL },
 };

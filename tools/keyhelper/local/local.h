@@ -7,6 +7,7 @@
 
 #define KL_PREFIX "local:"
 #define KL_ALIAS "alias/"
+#define KL_BACKUP_HEAD 35	/* "kcache-backup 1\n", cost and salt of scrypt */
 #define KL_MANAGED "alias/kcache"
 
 /** kl_valid_alias() - "alias/NAME" by KMS's rules */
@@ -84,6 +85,11 @@ int kl_on_key(struct kh *k, struct json_object *args, struct json_object *result
 int kl_retire_grant(struct kh *k, struct json_object *args, struct json_object *result);
 int kl_delete_alias(struct kh *k, struct json_object *args, struct json_object *result);
 int kl_list_aliases(struct kh *k, struct json_object *args, struct json_object *result);
+int kl_describe_store(struct kh *k, struct json_object *args, struct json_object *result);
+int kl_seal_store(struct kh *k, struct json_object *args, struct json_object *result);
+int kl_unseal_store(struct kh *k, struct json_object *args, struct json_object *result);
+int kl_backup_store(struct kh *k, struct json_object *args, struct json_object *result);
+int kl_restore_store(struct kh *k, struct json_object *args, struct json_object *result);
 extern const struct kh_admin_op kl_admin[];
 
 /** kl_alias_argument() - "alias" of @args, which may be NAME, alias/NAME or local:alias/NAME, as alias/NAME */
