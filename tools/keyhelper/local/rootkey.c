@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <openssl/rand.h>
@@ -64,13 +65,6 @@ static int damaged(struct kh *k)
 		       k->state_dir, PLAIN_LEN, SEALED_LEN);
 }
 
-static bool at_end(int fd)
-{
-	char more;
-
-	return read(fd, &more, 1) == 0;
-}
-
 static void get_cost(const uint8_t *p, struct kc_scrypt *s)
 {
 	s->log_n = p[0];
@@ -79,7 +73,8 @@ static void get_cost(const uint8_t *p, struct kc_scrypt *s)
 	memcpy(s->salt, p + 3, sizeof(s->salt));
 }
 
-static int unseal(struct kh *k, int fd, const uint8_t *head, struct ks_root *root)
+/* @rest: what comes after the PLAIN_LEN bytes that are in @head, @root and k->secrets->root. */
+static int unseal(struct kh *k, const uint8_t *head, struct ks_root *root, const uint8_t *rest)
 {
 	uint8_t file[SEALED_LEN];
 	struct kc_scrypt s;
@@ -87,9 +82,8 @@ static int unseal(struct kh *k, int fd, const uint8_t *head, struct ks_root *roo
 
 	memcpy(file, head, HEAD_LEN);
 	memcpy(file + HEAD_LEN, root->id, KS_ROOT_ID);
-	if (read(fd, file + HEAD_LEN + KS_ROOT_ID, SEALED_LEN - HEAD_LEN - KS_ROOT_ID) !=
-	    (ssize_t)(SEALED_LEN - HEAD_LEN - KS_ROOT_ID) || !at_end(fd))
-		return damaged(k);
+	memcpy(file + HEAD_LEN + KS_ROOT_ID, k->secrets->root, KH_KEY_SIZE);
+	memcpy(file + PLAIN_LEN, rest, SEALED_LEN - PLAIN_LEN);
 	root->seal = ks_configured_seal(k);
 	if (root->seal == KS_SEAL_NONE) {
 		kh_fail(k, KH_CREDENTIALS, "%s/" NAME " is sealed, and kcache.conf does not say with what", k->state_dir);
@@ -110,23 +104,26 @@ static int unseal(struct kh *k, int fd, const uint8_t *head, struct ks_root *roo
 int ks_root_load(struct kh *k, int dir, struct ks_root *root)
 {
 	int fd = openat(dir, NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	uint8_t head[HEAD_LEN];
-	int r = 0;
+	uint8_t head[HEAD_LEN], rest[SEALED_LEN - PLAIN_LEN + 1];
+	/* one read, straight to the secret's own pages: read() of one buffer would leave a copy */
+	const struct iovec parts[] = {
+		{ head, HEAD_LEN }, { root->id, KS_ROOT_ID }, { k->secrets->root, KH_KEY_SIZE }, { rest, sizeof(rest) },
+	};
+	ssize_t n;
 
 	if (fd < 0)
 		return kh_fail(k, KH_ACCESS_DENIED, "cannot read %s/" NAME ": %s", k->state_dir,
 			       strerror(errno));
 	root->seal = KS_SEAL_NONE;
-	if (read(fd, head, HEAD_LEN) != (ssize_t)HEAD_LEN || memcmp(head, magic, MAGIC_LEN) ||
-	    head[HEAD_LEN - 1] != '\n' || read(fd, root->id, KS_ROOT_ID) != KS_ROOT_ID)
-		r = damaged(k);
-	else if (head[MAGIC_LEN] == '2')
-		r = unseal(k, fd, head, root);
-	/* straight from the file to the secret's own pages: read() of one buffer would leave a copy */
-	else if (head[MAGIC_LEN] != '1' || read(fd, k->secrets->root, KH_KEY_SIZE) != KH_KEY_SIZE || !at_end(fd))
-		r = damaged(k);
+	n = readv(fd, parts, 4);
 	close(fd);
-	return r;
+	if (n < (ssize_t)PLAIN_LEN || memcmp(head, magic, MAGIC_LEN) || head[HEAD_LEN - 1] != '\n')
+		return damaged(k);
+	if (head[MAGIC_LEN] == '1' && n == (ssize_t)PLAIN_LEN)
+		return 0;
+	if (head[MAGIC_LEN] == '2' && n == (ssize_t)SEALED_LEN)
+		return unseal(k, head, root, rest);
+	return damaged(k);
 }
 
 static int write_plain(int fd, const uint8_t *id, const uint8_t *key)
