@@ -36,8 +36,8 @@ fakekms() {
 	[ "$answer" = '{}' ] || echo "$answer"
 }
 
-# aws_key [ARGUMENT...]: the ARN of a new key
+# aws_key DESCRIPTION [ARGUMENT...]: the ARN of a new key
 aws_key() {
 	/usr/bin/aws kms create-key --endpoint-url "$AWS_ENDPOINT_URL_KMS" --region "$AWS_REGION" \
-		--query KeyMetadata.Arn --output text "$@"
+		--query KeyMetadata.Arn --output text --description "$@"
 }

@@ -12,7 +12,7 @@ top=${top:?} tools=${tools:?} DIR=${DIR:?}
 
 on_exit fakekms_down
 check "the fake KMS runs" fakekms_up || exit 1
-KEY=$(aws_key --description "of this test")
+KEY=$(aws_key "of this test")
 id=$AWS_ACCESS_KEY_ID secret=$AWS_SECRET_ACCESS_KEY
 
 mkfifo "$DIR/port"

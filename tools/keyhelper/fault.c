@@ -65,6 +65,9 @@ static const struct {
 	[KH_NO_MEMORY] = { "LimitExceededException", KH_RETRY_NEVER, KC_NOMEM, "free some memory and try again" },
 };
 
+#undef kh_fail	/* what clang's analyzer sees elsewhere */
+#undef kh_next
+#undef kh_name
 int kh_fail(struct kh *k, enum kh_error e, const char *fmt, ...)
 {
 	va_list ap;

@@ -7,7 +7,7 @@
 
 backend_up() {
 	fakekms_up --tls good || return
-	KEY=$(aws_key) && KEY2=$(aws_key) || return
+	KEY=$(aws_key first) && KEY2=$(aws_key second) || return
 	GONE=arn:aws:kms:$AWS_REGION:111122223333:key/11111111-2222-4333-8444-555555555555
 	export CONFORMANCE_GRANTEE=arn:aws:iam::111122223333:user/host
 }

@@ -11,7 +11,7 @@ backend_up() {
 	# shellcheck source=/dev/null
 	. "$DIR/moto/env"
 	export AWS_REGION=$AWS_DEFAULT_REGION HOME=/nonexistent
-	KEY=$(aws_key) && KEY2=$(aws_key) || return
+	KEY=$(aws_key first) && KEY2=$(aws_key second) || return
 	GONE=arn:aws:kms:$AWS_REGION:123456789012:key/11111111-2222-4333-8444-555555555555
 	# AWS itself says IncorrectKeyException
 	export CONFORMANCE_WRONG_KEY=7 CONFORMANCE_GRANTEE=arn:aws:iam::123456789012:user/host

@@ -287,7 +287,7 @@ static int name_new_key(struct admin *a, const char *arn, const char *alias, str
 
 static int create_key(struct kh *k, struct json_object *args, struct json_object *result)
 {
-	char given[KC_KEY_NAME_MAX], alias[288] = "", origin[16], description[256], arn[KC_KEY_NAME_MAX] = "";
+	char given[KC_KEY_NAME_MAX] = "", alias[288] = "", origin[16] = "", description[256] = "", arn[KC_KEY_NAME_MAX] = "";
 	struct json_object *meta;
 	struct admin a;
 	struct aws_key key;
@@ -733,7 +733,7 @@ static int64_t epoch(const char *s)
 
 static int import_material(struct kh *k, struct json_object *args, struct json_object *result)
 {
-	char token[IMPORT_TOKEN_MAX], material[1025], until[32];
+	char token[IMPORT_TOKEN_MAX], material[1025], until[32] = "";
 	struct admin a;
 	int r = begin(&a, k, args, "ImportKeyMaterial");
 

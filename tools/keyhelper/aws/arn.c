@@ -49,13 +49,15 @@ bool aws_arn_parse(const char *arn, struct aws_key *out)
 	char service[8];
 
 	memset(out, 0, sizeof(*out));
-	return strlen(arn) < KC_KEY_NAME_MAX && !strncmp(arn, "arn:", 4) &&
-		part(&s, out->partition, sizeof(out->partition)) && part(&s, service, sizeof(service)) &&
-		!strcmp(service, "kms") && part(&s, out->region, sizeof(out->region)) &&
-		part(&s, out->account, sizeof(out->account)) && strlen(s) < sizeof(out->resource) &&
-		aws_region_valid(out->region) && !strcmp(aws_partition(out->region), out->partition) &&
-		kc_matches("^[0-9]{12}$", out->account) && kc_matches("^(key/" ID_RE "|" ALIAS_RE ")$", s) &&
-		strcpy(out->resource, s);
+	if (strlen(arn) >= KC_KEY_NAME_MAX || strncmp(arn, "arn:", 4) ||
+	    !part(&s, out->partition, sizeof(out->partition)) || !part(&s, service, sizeof(service)) ||
+	    !part(&s, out->region, sizeof(out->region)) || !part(&s, out->account, sizeof(out->account)) ||
+	    strlen(s) >= sizeof(out->resource))
+		return false;
+	snprintf(out->resource, sizeof(out->resource), "%s", s);
+	return !strcmp(service, "kms") && aws_region_valid(out->region) &&
+		!strcmp(aws_partition(out->region), out->partition) && kc_matches("^[0-9]{12}$", out->account) &&
+		kc_matches("^(key/" ID_RE "|" ALIAS_RE ")$", s);
 }
 
 static int bad_name(struct kh *k, const char *name)

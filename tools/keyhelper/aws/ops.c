@@ -73,6 +73,14 @@ static int same_key(struct kh *k, const struct aws_call *c, struct json_object *
 	return 0;
 }
 
+/* Not every answer says which; one that says another was not made as it was asked for. */
+static int same_algorithm(struct kh *k, const struct aws_call *c, struct json_object *answer)
+{
+	const char *s = aws_string(answer, "EncryptionAlgorithm");
+
+	return !s || !strcmp(s, ALGORITHM) ? 0 : aws_garbage(k, c, "another EncryptionAlgorithm");
+}
+
 static int wrapped_of(struct kh *k, const struct aws_call *c, struct json_object *answer, uint8_t *wrapped,
 		      size_t *len)
 {
@@ -336,6 +344,8 @@ int aws_encrypt(struct kh *k, const struct kc_binding *b, const uint8_t *dek, ui
 		return explain_state(k, b->key);
 	r = same_key(k, &c, answer, "KeyId", b->key);
 	if (!r)
+		r = same_algorithm(k, &c, answer);
+	if (!r)
 		r = wrapped_of(k, &c, answer, wrapped, len);
 	json_object_put(answer);
 	return r;
@@ -377,6 +387,8 @@ int aws_decrypt(struct kh *k, const struct kc_binding *b, const uint8_t *wrapped
 	if (r)
 		return explain_state(k, b->key);
 	r = same_key(k, &c, answer, "KeyId", b->key);
+	if (!r)
+		r = same_algorithm(k, &c, answer);
 	if (!r)
 		r = plaintext_of(k, &c, answer, dek);
 	json_object_put(answer);

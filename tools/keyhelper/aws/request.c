@@ -209,20 +209,22 @@ static int ask_once(struct kh *k, const struct aws_call *c, const char *url, con
 {
 	char target[96];
 	const char *headers[] = { target, "Content-Type: application/x-amz-json-1.1", NULL };
-	struct aws_signature sign = { .region = c->region, .service = "kms" };
 	struct aws_http h = {
 		.method = "POST", .url = url, .headers = headers, .body = body, .body_len = len,
-		.sign = &sign, .direct = aws_http_loopback(url), .connect_ms = CONNECT_MS, .total_ms = TRY_MS,
+		.direct = aws_http_loopback(url), .connect_ms = CONNECT_MS, .total_ms = TRY_MS,
 	};
+	struct aws_signature sign;
 	struct aws_creds creds = { 0 };
 	struct aws_error e;
 	int r = 0;
 
 	if (aws_creds_get(k, fresh, &creds))
 		return -1;
-	sign.access_key = creds.access_key;
-	sign.secret = creds.secret;
-	sign.session_token = creds.session_token;
+	sign = (struct aws_signature){
+		.access_key = creds.access_key, .secret = creds.secret, .session_token = creds.session_token,
+		.region = c->region, .service = "kms",
+	};
+	h.sign = &sign;
 	snprintf(target, sizeof(target), "X-Amz-Target: TrentService.%s", c->operation);
 	if (aws_http(k, &h))
 		return -1;
