@@ -158,11 +158,15 @@ bool kc_wire_add_int(struct json_object *o, const char *name, int64_t v)
 bool kc_wire_add_blob(struct json_object *o, const char *name, const uint8_t *data, size_t len)
 {
 	char b64[BASE64_LEN(KC_WRAPPED_MAX) + 1];
+	bool ok;
 
 	if (len > KC_WRAPPED_MAX)
 		return false;
 	EVP_EncodeBlock((unsigned char *)b64, data, (int)len);
-	return kc_wire_add_str(o, name, b64);
+	ok = kc_wire_add_str(o, name, b64);
+	/* AWS is sent a data key in this form */
+	explicit_bzero(b64, sizeof(b64));
+	return ok;
 }
 
 bool kc_wire_add_binding(struct json_object *o, const char *name, const struct kc_binding *b)
