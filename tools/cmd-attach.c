@@ -10,6 +10,7 @@
 #include "audit.h"
 #include "blk.h"
 #include "dm.h"
+#include "grant.h"
 #include "header.h"
 #include "kcache.h"
 #include "keyring.h"
@@ -40,7 +41,11 @@ struct attach {
 
 int check_attach(struct kc_run *r)
 {
-	return kc_dm_check_name(r->arg[1], &r->err);
+	int ret = kc_dm_check_name(r->arg[1], &r->err);
+
+	if (!ret && kc_given(r, OPT_GRANT_TOKEN))
+		ret = kc_grant_check(r->opt[OPT_GRANT_TOKEN], &r->err);
+	return ret;
 }
 
 /* The device: ours alone, writable as asked, no path of a multipath device. */
@@ -161,6 +166,9 @@ static void remember(struct attach *a)
 
 	if (kc_known_save(&a->r->conf, &a->h, a->used, &err))
 		kc_warn(a->r, "it is attached, but this host could not remember it: %s", err.text);
+	kc_error_clear(&err);
+	if (kc_grant_remember(&a->r->conf, a->h.layout.uuid, a->used->binding.key, a->r->opt[OPT_GRANT_TOKEN], &err))
+		kc_warn(a->r, "it is attached, but this host could not remember its grant: %s", err.text);
 }
 
 static int print_result(struct attach *a)
@@ -194,6 +202,8 @@ static int attach(struct attach *a)
 		ret = read_header(a);
 	if (!ret)
 		ret = kc_kms_open(&a->r->conf, &a->kms, &a->r->err);
+	if (!ret)
+		kc_kms_use_grant(a->kms, a->r->opt[OPT_GRANT_TOKEN]);
 	if (!ret)
 		ret = unwrap(a);
 	if (!ret)

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kcache detach: the mapped device goes, and with its last reference the key in the kernel. Asks no KMS. */
+/*
+ * kcache detach: the mapped device goes, and with its last reference the key in the kernel.
+ * Needs no KMS; the grant of attach, if there was one, is given back by a process that
+ * nobody waits for.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "audit.h"
 #include "blk.h"
 #include "dm.h"
+#include "grant.h"
 #include "kcache.h"
 
 int check_name(struct kc_run *r)
@@ -107,5 +112,8 @@ int cmd_detach(struct kc_run *r)
 		return ret;
 	if (kc_dm_find(r->arg[0], &after, &still, NULL))
 		still = false;
+	/* r->conf was loaded for the audit, or could not be */
+	if (!still && r->conf.state_dir)
+		kc_grant_retire(&r->conf, d.volume);
 	return print_result(r, d.volume, true, still && after.deferred);
 }

@@ -36,6 +36,7 @@ struct json_object;
 	X(OPT_LABEL, "label", 0, STRING, "LABEL", "LUKS2 label of the volume") \
 	X(OPT_READONLY, "readonly", 'r', FLAG, NULL, "attach read-only") \
 	X(OPT_DISCARDS, "allow-discards", 0, FLAG, NULL, "pass discards (TRIM) down to the device") \
+	X(OPT_GRANT_TOKEN, "grant-token", 0, STRING, "TOKEN", "by a grant that was made for this host just now") \
 	X(OPT_LAZY, "lazy", 0, FLAG, NULL, "if in use, detach when the last user goes") \
 	X(OPT_TIMEOUT, "timeout", 't', NUMBER, "SECONDS", "deadline for all that a KMS is asked") \
 	X(OPT_NO_HEADINGS, "no-headings", 'n', FLAG, NULL, "leave the headings out") \

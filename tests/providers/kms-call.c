@@ -8,6 +8,8 @@
  *   kms-call encrypt KEY FILE             a fixed data key, wrapped, into FILE
  *   kms-call decrypt KEY FILE [GRANT]     of FILE, under the name KEY
  *   kms-call re-encrypt KEY FILE KEY2 FILE2
+ *   kms-call remember KEY TOKEN           that a volume is attached by a grant
+ *   kms-call retire -                     it is detached
  *   kms-call admin PROVIDER OPERATION [JSON]   prints the answer
  *   kms-call memory KEY FILE              decrypts FILE and wraps it again, and looks for the data
  *                                         key in the helper's memory when the helper has it no more
@@ -26,6 +28,7 @@
 
 #include <json-c/json.h>
 
+#include "grant.h"
 #include "kms.h"
 #include "kms-wire.h"
 
@@ -113,6 +116,19 @@ static int re_encrypt(struct call *c)
 	bind(&to, c->arg[2]);
 	return write_blob(c, c->arg[3], kc_kms_re_encrypt(c->kms, &c->b, c->wrapped, c->len, &to, c->wrapped, &c->len,
 							 &c->err));
+}
+
+static int remember(struct call *c)
+{
+	int r = kc_grant_check(c->arg[1], &c->err);
+
+	return r ? r : kc_grant_remember(&c->conf, c->b.context.id, c->arg[0], c->arg[1], &c->err);
+}
+
+static int retire(struct call *c)
+{
+	kc_grant_retire(&c->conf, c->b.context.id);
+	return 0;
 }
 
 static int admin(struct call *c)
@@ -267,6 +283,8 @@ static const struct {
 	{ "encrypt", 2, true, encrypt },
 	{ "decrypt", 2, true, decrypt },
 	{ "re-encrypt", 4, true, re_encrypt },
+	{ "remember", 2, true, remember },
+	{ "retire", 1, true, retire },
 	{ "admin", 2, false, admin },
 	{ "memory", 2, true, memory },
 };
