@@ -3,6 +3,12 @@
 # shellcheck shell=bash disable=SC2154 # $DIR and $top are run.sh's
 # What the tests of the provider aws share: the fake KMS as a server of this shell.
 
+# aws_home: a home without anybody's AWS files; the AWS command line makes folders in it
+aws_home() {
+	export KCACHE_CACHE=${KCACHE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dm-kcache}
+	export HOME=$DIR
+}
+
 # fakekms_up [OPTION...]: starts it; exports what the provider takes from the environment
 fakekms_up() {
 	local scheme=http port=
@@ -15,7 +21,8 @@ fakekms_up() {
 	rm "$DIR/fakekms.port"
 	[ "$port" ] || { cat "$DIR/fakekms.log"; return 1; }
 	export AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
-	export AWS_REGION=eu-central-1 AWS_EC2_METADATA_DISABLED=true HOME=/nonexistent
+	export AWS_REGION=eu-central-1 AWS_EC2_METADATA_DISABLED=true
+	aws_home
 	export AWS_ENDPOINT_URL_KMS=$scheme://127.0.0.1:$port
 	unset AWS_CA_BUNDLE AWS_SESSION_TOKEN
 	[ $scheme = http ] || export AWS_CA_BUNDLE=$DIR/certs/ca.pem

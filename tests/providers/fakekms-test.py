@@ -45,11 +45,13 @@ class Fake:
         self.process = subprocess.Popen([sys.executable, os.path.join(HERE, "fakekms.py"), *args],
                                         stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
+        self.home = tempfile.TemporaryDirectory()  # the AWS command line makes folders there
         self.url = f"http{'s' if '--tls' in args else ''}://127.0.0.1:{self.port}"
 
     def stop(self):
         self.process.terminate()
         self.process.wait()
+        self.home.cleanup()
 
     def control(self, **want):
         r = urllib.request.Request(self.url + "/control", json.dumps(want).encode(), method="POST")
@@ -88,7 +90,7 @@ class Fake:
 
 def aws(fake, *args):
     env = {"PATH": os.environ["PATH"], "AWS_ACCESS_KEY_ID": ADMIN.access_key, "AWS_SECRET_ACCESS_KEY": ADMIN.secret,
-           "AWS_DEFAULT_REGION": REGION, "AWS_MAX_ATTEMPTS": "1", "HOME": "/nonexistent",
+           "AWS_DEFAULT_REGION": REGION, "AWS_MAX_ATTEMPTS": "1", "HOME": fake.home.name,
            "AWS_EC2_METADATA_DISABLED": "true"}
     r = subprocess.run(["/usr/bin/aws", "kms", *args, "--endpoint-url", fake.url, "--output", "json"], env=env,
                        capture_output=True, text=True)

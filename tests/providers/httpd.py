@@ -100,6 +100,7 @@ def serve(server):
     parent = os.getppid()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_address[1], flush=True)
+    # in one piece: who reads it may be gone after the first
+    os.write(1, b"%d\n" % server.server_address[1])
     while os.getppid() == parent:
         time.sleep(0.5)

@@ -81,7 +81,7 @@ main()' -H 127.0.0.1 -p "$port" ${tls[@]+"${tls[@]}"} >"$folder/log" 2>&1 </dev/
 
 	# a user, before signatures are looked at
 	aws() {
-		env -i PATH="$PATH" HOME=/nonexistent AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x \
+		env -i PATH="$PATH" HOME="$folder" AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x \
 			AWS_DEFAULT_REGION=eu-central-1 AWS_EC2_METADATA_DISABLED=true \
 			${tls[@]+AWS_CA_BUNDLE="$folder/ca.pem"} \
 			/usr/bin/aws --endpoint-url "$url" --output text "$@"

@@ -15,7 +15,7 @@ for tls in "" tls; do
 	check "moto starts ${tls:-without TLS}" "$here/moto.sh" start "$work/moto$tls" $tls
 	# shellcheck source=/dev/null
 	. "$work/moto$tls/env"
-	kms() { env -u AWS_CONFIG_FILE HOME=/nonexistent /usr/bin/aws kms --endpoint-url "$AWS_ENDPOINT_URL_KMS" "$@"; }
+	kms() { env -u AWS_CONFIG_FILE HOME="$work" /usr/bin/aws kms --endpoint-url "$AWS_ENDPOINT_URL_KMS" "$@"; }
 	check "its user makes a key" kms create-key
 	export AWS_SECRET_ACCESS_KEY=another
 	check "a wrong secret is refused" expect_exit 254 kms create-key

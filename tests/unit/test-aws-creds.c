@@ -589,7 +589,7 @@ static void what_a_program_does_wrong_is_told(void **state)
 	/* an order is an order, also one that came to nothing */
 	config("[default]\ncredential_process = /bin/echo\n");
 	not(KH_CREDENTIALS, "no absolute path");
-	with_broker("/nonexistent x");
+	with_broker("%s x", in_dir("nothing"));
 	not(KH_CREDENTIALS, "No such file");
 	with_broker("%s", dir);
 	not(KH_CREDENTIALS, "is no program");

@@ -10,7 +10,8 @@ backend_up() {
 	"$top/tests/providers/moto.sh" start "$DIR/moto" || return
 	# shellcheck source=/dev/null
 	. "$DIR/moto/env"
-	export AWS_REGION=$AWS_DEFAULT_REGION HOME=/nonexistent
+	export AWS_REGION=$AWS_DEFAULT_REGION
+	aws_home
 	KEY=$(aws_key first) && KEY2=$(aws_key second) || return
 	GONE=arn:aws:kms:$AWS_REGION:123456789012:key/11111111-2222-4333-8444-555555555555
 	# AWS itself says IncorrectKeyException
