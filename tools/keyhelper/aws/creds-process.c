@@ -16,19 +16,23 @@
 #include "creds-private.h"
 
 static int sock = -1;
-static pid_t broker;
 static bool used;
 
 int aws_process_start(void)
 {
+	pid_t broker;
 	int sv[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv))
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv)) {
+		fprintf(stderr, "kcache-keyhelper: no socket for credential_process: %s\n", strerror(errno));
 		return -1;
+	}
 	used = false;
 	broker = fork();
 	if (!broker)
 		aws_broker(sv[1]);
+	if (broker < 0)
+		fprintf(stderr, "kcache-keyhelper: no process for credential_process: %s\n", strerror(errno));
 	close(sv[1]);
 	sock = sv[0];
 	if (broker < 0)
