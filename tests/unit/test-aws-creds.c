@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -807,6 +808,44 @@ static void moments_without_an_answer_pass(void **state)
 	not(KH_CREDENTIALS, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
 }
 
+static bool on_ec2(void)
+{
+	char text[16] = "";
+	FILE *f = fopen("/sys/devices/virtual/dmi/id/sys_vendor", "re");
+
+	if (f) {
+		if (!fgets(text, sizeof(text), f))
+			text[0] = '\0';
+		fclose(f);
+	}
+	return !strncmp(text, "Amazon EC2", 10);
+}
+
+static void a_machine_of_nobody_gives_up_at_once(void **state)
+{
+	int64_t begin = kc_wire_now();
+	int status;
+	pid_t pid;
+
+	unsetenv("AWS_EC2_METADATA_DISABLED");
+	pid = fork();
+	if (!pid) {
+		/* a network without anybody in it, so that nothing is asked anywhere */
+		if (unshare(CLONE_NEWNET))
+			_exit(77);
+		if (!aws_creds_get(&kh, false, &creds))
+			_exit(1);
+		/* of EC2 it waits for its service to come up */
+		_exit(kh.error == KH_CREDENTIALS && strstr(kh.text, "none of EC2") ? 0 : kh.error == KH_UNREACHABLE ? 6 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), on_ec2() ? 6 : 0);
+	assert_in_range(kc_wire_now() - begin, 0, 3000);
+}
+
 /* --- their end ---------------------------------------------------------------- */
 
 static void credentials_are_kept_until_they_end(void **state)
@@ -886,6 +925,7 @@ int main(void)
 		T(version_1_is_never_used),
 		T(an_instance_without_a_role_says_so),
 		T(moments_without_an_answer_pass),
+		T(a_machine_of_nobody_gives_up_at_once),
 		T(credentials_are_kept_until_they_end),
 		T(dates_are_read),
 	};
