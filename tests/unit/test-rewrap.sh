@@ -118,6 +118,13 @@ luks2-edit "$d" set /tokens/5/lease 60
 check "where the new copy does not hold, the old one stays" refused 8 'mac does not hold' rewrap --key "$k2"
 restore one
 
+# --- a damaged copy of the header ----------------------------------------------------
+dd if=/dev/zero of="$d" bs=4k seek=32 count=1 conv=notrunc status=none
+check "with one copy of the header damaged, it is rewrapped" expect_exit 0 rewrap --key "$k2"
+check "which is told" said 'warning: the second copy of its header is damaged'
+check "and both copies are written anew" same "$(kcache dump "$d" --json | jq .damaged_copy) $(recipients "$d")" "0 $k2"
+restore one
+
 # --- refusals: nothing of them is written -------------------------------------------
 kcache key disable "$k2" -q
 check "a key that is disabled" refused 7 "key $k2 is in state Disabled" rewrap --key "$k2"

@@ -224,7 +224,7 @@ static void limit(const struct kc_kms *kms, struct worker *w)
 	int64_t left = kms->until - kc_wire_now();
 
 	w->proc.deadline = kms->until;
-	w->proc.timeout = left > 0 ? (unsigned int)((left + 999) / 1000) : 0;
+	w->proc.timeout = left > 0 ? (unsigned int)((left + 999) / 1000) : kms->conf->timeout;
 }
 
 static int start(struct kc_kms *kms, struct worker *w, const struct provider *p, struct kc_error *err)
