@@ -6,6 +6,7 @@
 
 #include "dm.h"
 #include "kcache.h"
+#include "pin.h"
 #include "secret.h"
 #include "stop.h"
 
@@ -30,6 +31,8 @@ static int run(int argc, char **argv, struct kc_run *r)
 		if (kc_given(r, OPT_TIMEOUT))
 			r->conf.timeout = r->number[OPT_TIMEOUT];
 	}
+	if (!kc_given(r, OPT_BATCH))
+		kc_pin_allow();
 	ret = r->verb->run(r);
 	kc_conf_free(&r->conf);
 	return ret;

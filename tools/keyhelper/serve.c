@@ -225,6 +225,20 @@ static int on_open(struct request *q)
 	return 0;
 }
 
+/* What somebody typed, for a token that asked for it. */
+static int on_pin(struct request *q)
+{
+	struct kh_secrets *s = q->k->secrets;
+	int64_t len;
+
+	if (!kc_wire_int(q->params, "length", 1, KC_DEK_SIZE, &len))
+		return bad_request(q, "length");
+	memcpy(s->pin, q->mapping, (size_t)len);
+	explicit_bzero(q->mapping, KC_DEK_SIZE);
+	s->pin_len = (size_t)len;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(struct request *q);
@@ -234,6 +248,7 @@ static const struct {
 	{ "Encrypt", on_encrypt },
 	{ "Decrypt", on_decrypt },
 	{ "ReEncrypt", on_re_encrypt },
+	{ KC_WIRE_PIN, on_pin },
 };
 
 static int dispatch(struct request *q)

@@ -12,7 +12,9 @@
  *     "text": "...", "next": "..." } }
  *
  * Open comes first. "deadline" is in kc_wire_now()'s milliseconds, of this
- * request and of those after it that have none. A plaintext DEK is never in a message: it is in the mapping.
+ * request and of those after it that have none. A plaintext DEK is never in a message:
+ * it is in the mapping; so is the PIN that answers the error KC_WIRE_PIN_REQUIRED,
+ * with KC_WIRE_PIN { "length": n }, after which the request is sent again.
  */
 #ifndef KC_KMS_WIRE_H
 #define KC_KMS_WIRE_H
@@ -27,6 +29,8 @@
 
 #define KC_WIRE_SOCKET 3	/* the helper's file descriptors */
 #define KC_WIRE_MAPPING 4
+#define KC_WIRE_PIN "PIN"
+#define KC_WIRE_PIN_REQUIRED "PinRequired"
 #define KC_WIRE_MAX 65536	/* bytes of a message */
 
 /**

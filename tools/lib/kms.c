@@ -13,6 +13,7 @@
 #include "kms.h"
 #include "kms-proc.h"
 #include "kms-wire.h"
+#include "pin.h"
 
 /*
  * The providers, each with a key helper of its own: kcache.conf's for local, the
@@ -359,16 +360,49 @@ void kc_key_provider(const char *name, char out[static 16])
 		snprintf(out, 16, "%.*s", (int)(n > 15 ? 15 : n), name);
 }
 
+/* A token wants a PIN: it goes over in the mapping, and the request is sent again. */
+static int ask_with_pin(struct kc_kms *kms, struct worker *w, const char *operation, struct json_object *params,
+			struct json_object **result, struct kc_error *err)
+{
+	struct json_object *pin = json_object_new_object(), *none = NULL;
+	size_t len = 0;
+	int r = kc_pin_ask("the token", kms->deadline, (char *)w->dek, KC_DEK_SIZE, &len, err);
+
+	if (r) {
+		json_object_put(pin);
+		return r;
+	}
+	if (!kc_wire_add_int(pin, "length", (int64_t)len)) {
+		kc_kms_wipe(kms);
+		return no_memory(pin, err);
+	}
+	r = exchange(kms, w, KC_WIRE_PIN, pin, &none, err);
+	kc_kms_wipe(kms);
+	json_object_put(none);
+	json_object_put(pin);
+	return r ? r : exchange(kms, w, operation, params, result, err);
+}
+
 /* One request to a provider's helper, unaudited. @result is the caller's to put. */
 static int ask(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
 	       struct json_object **result, struct worker **w, struct kc_error *err)
 {
+	struct kc_error first = { 0 };
 	int r;
 
 	*result = NULL;
 	kms->request_id[0] = '\0';
 	r = worker(kms, provider, w, err);
-	return r ? r : exchange(kms, *w, operation, params, result, err);
+	if (r)
+		return r;
+	r = exchange(kms, *w, operation, params, result, &first);
+	/* its DEK has gone from the mapping; a key is described before it wraps, and then the PIN is there */
+	if (r == KC_PERM && !strcmp(first.provider_error, KC_WIRE_PIN_REQUIRED) && strcmp(operation, "Encrypt") != 0 &&
+	    kc_pin_possible())
+		return ask_with_pin(kms, *w, operation, params, result, err);
+	if (err && err->code == KC_OK)
+		*err = first;
+	return r;
 }
 
 const char *kc_kms_request_id(const struct kc_kms *kms)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kms-wire.h"
 #include "token.h"
 
 #define CREDENTIAL "kcache.pkcs11-pin"
@@ -87,5 +88,5 @@ int kp_pin(struct kh *k, const struct kp *p)
 		return pin_of_file(k, credential);
 	kh_fail(k, KH_CREDENTIALS, "the token wants a PIN, and there is none");
 	kh_next(k, "set pkcs11_pin_file in kcache.conf, or give systemd credential " CREDENTIAL);
-	return kh_name(k, "PinRequired");
+	return kh_name(k, KC_WIRE_PIN_REQUIRED);
 }
