@@ -3,7 +3,7 @@
 #
 # What only a TPM does: PCRs change, it is another one or was cleared, it is full, it is
 # locked; and what it must never be left with, or its bus show.
-# shellcheck disable=SC2154 # run.sh exports $DIR, $top
+# shellcheck disable=SC2154,SC2016 # run.sh exports $DIR, $top; check eval expands later
 set -u
 
 # shellcheck source=SCRIPTDIR/../integration/lib.sh
@@ -28,14 +28,17 @@ restart() { tpm_stop no-tpm; tpm_stop tpm; tpm_start tpm "$port"; }
 
 # --- names ----------------------------------------------------------------------
 
-tpm_make tpm && tpm_start tpm "$port" || { fail "a software TPM starts"; exit 1; }
+if ! { tpm_make tpm && tpm_start tpm "$port"; }; then
+	fail "a software TPM starts"
+	exit 1
+fi
 
 named() { same "$(kms describe "$1" | head -n 1)" "$2"; }
 check "PCRs come in any order, and are named in one" named tpm2:pcrs=15+7 tpm2:pcrs=7+15
 check "the usual bank need not be named" named tpm2:bank=sha256,pcrs=7 tpm2:pcrs=7
 check "another bank is part of the name" named tpm2:pcrs=4,bank=sha1 tpm2:bank=sha1,pcrs=4
 check "no PCRs: this TPM alone" named tpm2: tpm2:pcrs=none
-for bad in pcrs=24 pcrs=7+7 pcrs=07 pcrs= pcrs=7, bank=md5,pcrs=7 pcrs=-1 pcrs=7,pcrs=8 bank=sha256 pcr=7; do
+for bad in pcrs=24 pcrs=7+7 pcrs=07 pcrs= "pcrs=7," bank=md5,pcrs=7 pcrs=-1 pcrs=7,pcrs=8 bank=sha256 pcr=7; do
 	check "tpm2:$bad is no name of a key" expect_exit 1 kms describe "tpm2:$bad"
 done
 check "a name in a token that is not canonical is refused" expect_exit 1 kms unwrap tpm2:pcrs=15+7 /dev/null
@@ -63,9 +66,12 @@ check "another bank's PCR was not touched" kms unwrap tpm2:bank=sha1,pcrs=15 "$b
 
 # nothing of a blob is just the disk's word
 edited() { # OFFSET: exit 8
+	local byte
+
+	byte=$(od -An -tu1 -j "$1" -N 1 "$blob.none")
 	cp "$blob.none" "$blob.edited"
-	printf '\x55' | dd of="$blob.edited" bs=1 seek="$1" conv=notrunc status=none
-	expect_exit 8 kms unwrap tpm2:pcrs=none "$blob.edited"
+	printf '%b' "\\x$(printf %x $((byte ^ 0x51)))" | dd of="$blob.edited" bs=1 seek="$1" conv=notrunc status=none
+	not cmp -s "$blob.none" "$blob.edited" && expect_exit 8 kms unwrap tpm2:pcrs=none "$blob.edited"
 }
 check "rebooted" restart
 check "every PCR is as it was" kms unwrap tpm2:pcrs=7+15 "$blob.7+15"

@@ -32,3 +32,10 @@ int kh_new_dek(struct kh *k)
 		return 0;
 	return kh_fail(k, KH_INTERNAL, "no random numbers for a data key");
 }
+
+void __attribute__((noinline)) kh_wipe_stack(void)
+{
+	uint8_t below[65536];
+
+	explicit_bzero(below, sizeof(below));
+}

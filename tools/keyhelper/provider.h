@@ -229,6 +229,9 @@ int kh_sandbox(const struct kh_provider *p);
 /** kh_binding_hash() - SHA-256 over the canonical binding, for devices that bind no context or only a short one */
 int kh_binding_hash(struct kh *k, const struct kc_binding *b, uint8_t out[static KH_HASH]);
 
+/** kh_wipe_stack() - what library calls that have returned left on the stack */
+void kh_wipe_stack(void);
+
 /** kh_new_dek() - a random one in @k's secrets, to be wiped by the caller */
 int kh_new_dek(struct kh *k);
 

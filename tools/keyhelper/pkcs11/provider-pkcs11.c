@@ -7,7 +7,6 @@
 #include <openssl/crypto.h>
 #include <seccomp.h>
 
-#include "foreign.h"
 #include "token.h"
 
 #define PREFIX "pkcs11:"

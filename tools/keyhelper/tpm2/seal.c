@@ -26,7 +26,6 @@
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_mu.h>
 
-#include "foreign.h"
 #include "rc.h"
 #include "seal.h"
 

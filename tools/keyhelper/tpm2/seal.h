@@ -4,7 +4,7 @@
  *
  * Each call talks to the TPM by a connection of its own and leaves nothing in
  * it: no object, no session. The bus shows no secret (parameter encryption), and
- * no library keeps one (Esys is finalized, see foreign/).
+ * no library keeps one (Esys is finalized, and free() wipes, see heap.c).
  */
 #ifndef KT_SEAL_H
 #define KT_SEAL_H
