@@ -21,7 +21,7 @@ now() { awk '{ print int($1 * 1000) }' /proc/uptime; }
 
 # within MS COMMAND...: it succeeds, and takes no longer
 within() {
-	local ms=$1 t0
+	local ms=$(($1 * SLOW)) t0
 
 	t0=$(now)
 	shift

@@ -139,9 +139,16 @@ sha() {
 	sha256sum <"$1"
 }
 
+# How many times as long everything takes on this kernel: more than 1 where KASAN and
+# lockdep look at every step (tests/qemu/vm says). Times that are about devices or
+# about patience are multiplied by it.
+SLOW=${SLOW:-1}
+# slowly SECONDS: that many times SLOW
+slowly() { awk -v t="$1" -v n="$SLOW" 'BEGIN { print t * n }'; }
+
 # wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
-	local end=$(($(date +%s) + $1))
+	local end=$(($(date +%s) + $1 * SLOW))
 	shift
 
 	until "$@" >/dev/null 2>&1; do

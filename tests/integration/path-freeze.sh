@@ -16,6 +16,7 @@ head -c 4096 /dev/urandom >$two
 dev=/dev/mapper/m
 freeze() { map m kcache frz 0 "$d" 0 65536 sector_size:4096 lease:600 on_expiry:freeze; }
 holds() { cmp <(read_block $dev "$1") "$2"; }
+inflight() { awk '{ exit !($1 + $2) }' "/sys/dev/block/$(dmsetup info -c --noheadings -o major,minor m)/inflight"; }
 read_to() { read_block $dev "$1" >"$2"; }
 # says what a NOWAIT read and write get
 nowait() {
@@ -151,13 +152,13 @@ unmap m
 
 # --- on its way when the key goes -------------------------------------------
 on_exit dmsetup remove -f slow
-dmsetup create slow --table "0 65536 delay $d 0 1500"
+dmsetup create slow --table "0 65536 delay $d 0 $((1500 * SLOW))"
 map m kcache frz 0 /dev/mapper/slow 0 65536 sector_size:4096 lease:600 on_expiry:freeze
 read_to 5 /tmp/got &
 reader=$!
-sleep 0.5
+wait_for 5 inflight
 check "a wipe does not wait for a read on its way" within 900 wipe m
-sleep 1.8
+sleep "$(slowly 1.8)"
 check "the read's data is there, and it waits" running $reader
 set_key m frz
 check "it starts over" ends 0 $reader
@@ -165,7 +166,7 @@ check "and is right" cmp /tmp/got $one
 # the same with a suspend in between
 read_to 5 /tmp/got &
 reader=$!
-sleep 0.5
+wait_for 5 inflight
 wipe m
 check "a noflush suspend with a read below" within 4000 dmsetup suspend --noflush m
 check "the read waits" running $reader
@@ -175,7 +176,7 @@ check "it is read again" ends 0 $reader
 check "and is right" cmp /tmp/got $one
 read_to 5 /tmp/got &
 reader=$!
-sleep 0.5
+wait_for 5 inflight
 wipe m
 check "a flushing suspend with a read below" within 4000 dmsetup suspend m
 check "fails it" ends 1 $reader

@@ -37,7 +37,7 @@ verified() {
 
 # --- a slow device ----------------------------------------------------------
 on_exit dmsetup remove -f slow
-dmsetup create slow --table "0 131072 delay $d 0 6000"
+dmsetup create slow --table "0 131072 delay $d 0 $((6000 * SLOW))"
 inflight() { awk '{ exit !($1 + $2) }' "/sys/dev/block/$(dmsetup info -c --noheadings -o major,minor m)/inflight"; }
 for size in 4k 1M; do
 	map m kcache wip 0 /dev/mapper/slow 0 131072 sector_size:4096
@@ -72,7 +72,7 @@ for shape in '--bs=4k --iodepth=32' '--bsrange=512-64k --iodepth=8 --numjobs=2' 
 		set_key m wip
 		sleep 0.1
 	done
-	check "under $shape no wipe took more than 5 s" test $slowest -le 5000
+	check "under $shape no wipe took more than $((5 * SLOW)) s" test $slowest -le $((5000 * SLOW))
 	check "the load ends" clean
 	check "some of it failed" rose m errors 0
 	case $shape in *256k* | *1M*) check "large I/O was divided" rose m fanned_out 0 ;; esac

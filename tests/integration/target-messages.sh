@@ -80,14 +80,14 @@ inflight() { echo "/sys/dev/block/$(dmsetup info -c --noheadings -o major,minor 
 # a slow disk, so that a wipe finds I/O on its way
 modprobe dm-delay 2>/dev/null
 on_exit dmsetup remove -f slow
-if dmsetup create slow --table "0 65536 delay $d 0 3000"; then
+if dmsetup create slow --table "0 65536 delay $d 0 $((3000 * SLOW))"; then
 	map m kcache m 0 /dev/mapper/slow 0 65536 sector_size:4096
 	dd if=/dev/mapper/m of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null &
 	reader=$!
 	check "a read is on its way" wait_for 2 grep -qE '^ *[1-9]' "$(inflight m)"
 	t0=$(date +%s%N)
 	check "key wipe with a read on its way" message key wipe
-	check "it does not wait for the disk" test $((($(date +%s%N) - t0) / 1000000)) -lt 2000
+	check "it does not wait for the disk" test $((($(date +%s%N) - t0) / 1000000)) -lt $((2000 * SLOW))
 	wait $reader && late=0 || late=$?
 	check "the read whose data came back after the wipe fails" test "$late" -ne 0
 	set_key m
@@ -101,6 +101,7 @@ map m kcache m 0 "$d" 0 65536 sector_size:4096
 (cd /tmp && exec fio --name=w --filename=/dev/mapper/m --size=16M --bsrange=4k-64k --ioengine=libaio --direct=1 \
 	--rw=randrw --iodepth=8 --time_based --runtime=8 --continue_on_error=all --group_reporting) >/tmp/fio.out 2>&1 &
 fio=$!
+wait_for 5 grep -qE '[1-9]' "$(inflight m)"
 for _ in 1 2 3 4 5 6 7 8 9 10; do
 	message key wipe
 	set_key m
