@@ -21,6 +21,8 @@ load() {
 		--runtime="$seconds" --continue_on_error=all --group_reporting --size=32M "$@") >/tmp/load.out 2>&1 &
 	fio=$!
 }
+# the load has got somewhere, or has ended
+started() { rose m inline 0 || rose m fanned_out 0 || ! running "$fio"; }
 # the load has met nothing but I/O errors, and has ended by itself
 clean() {
 	local code=0
@@ -61,7 +63,8 @@ for shape in '--bs=4k --iodepth=32' '--bsrange=512-64k --iodepth=8 --numjobs=2' 
 	'--bs=256k --iodepth=8 --numjobs=2'; do
 	map m kcache wip 0 "$d" 0 131072 sector_size:512
 	# shellcheck disable=SC2086 # words
-	load 4 $shape
+	load "$(slowly 4)" $shape
+	wait_for 20 started
 	slowest=0
 	for _ in 1 2 3 4 5 6 7 8; do
 		t0=$(now)
