@@ -172,6 +172,43 @@ static void a_unit_in_more_pieces_is_an_error(struct kunit *test)
 	}
 }
 
+/* A write that begins with such a unit, and @more whole pages behind it. */
+static struct fake_bio *refused_write(struct kcache_target *kc,
+				      unsigned int more)
+{
+	unsigned int i, n = KCACHE_UNIT_FRAGS + 1;
+	struct fake_bio *fb = rig_bio(kc, REQ_OP_WRITE, 0,
+				      (n + more) * PAGE_SIZE);
+
+	for (i = 0; i < n - 1; i++)
+		fb->bv[i].bv_len = 16;
+	fb->bv[i].bv_len = 4096 - 16 * i;
+	rig_set_segments(fb, fb->bv, n + more);
+	return fb;
+}
+
+/* Whoever encrypts it, the submitter, a worker or several CPUs. */
+static void a_write_that_cannot_be_encrypted_ends_once(struct kunit *test)
+{
+	struct kcache_target *kc = rig_plain("1 sector_size:4096");
+	unsigned long flags;
+	struct fake_bio *fb;
+
+	fb = refused_write(kc, 0);
+	KUNIT_EXPECT_EQ(test, rig_do(fb), BLK_STS_IOERR);
+
+	fb = refused_write(kc, 0);
+	local_irq_save(flags);
+	rig_map(fb);
+	local_irq_restore(flags);
+	KUNIT_EXPECT_EQ(test, rig_wait(fb), BLK_STS_IOERR);
+
+	fb = refused_write(kc, KCACHE_FAN_BYTES / PAGE_SIZE - 1);
+	KUNIT_EXPECT_EQ(test, rig_do(fb), BLK_STS_IOERR);
+
+	KUNIT_EXPECT_EQ_MSG(test, rig.submitted, 0U, "the device got some");
+}
+
 /* ---- chunks, and the key between them ---- */
 
 /* A range that ends before, at and behind the border of a chunk. */
@@ -375,6 +412,7 @@ static struct kunit_case crypt_cases[] = {
 	KUNIT_CASE(ieee_1619_vector_in_the_middle_of_a_bio),
 	KUNIT_CASE(a_unit_in_pieces_up_to_the_limit),
 	KUNIT_CASE(a_unit_in_more_pieces_is_an_error),
+	KUNIT_CASE(a_write_that_cannot_be_encrypted_ends_once),
 	KUNIT_CASE(borders_of_a_chunk),
 	KUNIT_CASE(without_a_key_nothing_is_touched),
 	KUNIT_CASE(a_driver_that_answers_later_without_a_key),
