@@ -6,7 +6,12 @@
 # everything), and as User Mode Linux. Each time the driver that the module has to
 # choose is given to it, and is a test like the others.
 #
-#   run.sh [RUN...]     of aes-ni, generic, um; all of them if none is named
+#   run.sh [OPTION...] [RUN...]     of aes-ni, generic, um; all of them if none is named
+#     --flavour FLAVOUR   another kernel than "base" for those in QEMU; lines are
+#                         counted there (KCACHE_GCOV)
+#     --end SCRIPT        a test that comes last in each of those VMs
+#     --gather FOLDER     gives each of them a disk, and keeps it there: what --end
+#                         wants to bring out of the VM
 #
 # Logs are in build/kunit/logs. tests/kunit/ktap.py counts, and is tested first.
 set -u
@@ -14,8 +19,19 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 cd "$top" || exit
+flavour=base end='' gather='' make=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--flavour) flavour=$2 make=(KCACHE_GCOV=1); shift ;;
+	--end) end=$2; shift ;;
+	--gather) gather=$2; mkdir -p "$gather"; shift ;;
+	*) break ;;
+	esac
+	shift
+done
 [ $# -gt 0 ] || set -- aes-ni generic um
 logs=build/kunit/logs
+[ "$flavour" = base ] || logs+=-$flavour
 mkdir -p "$logs"
 export PYTHONDONTWRITEBYTECODE=1
 
@@ -33,10 +49,17 @@ build() { # FLAVOUR [make arguments]
 
 # what the kernel printed goes to stdout; only what went wrong to the log
 x86() { # RUN CPU DRIVER
-	tests/qemu/vm --flavour base --cpu "$2" --quiet --scratch 0:1M --time 180 --log "$logs/$1" \
-		--append "log_buf_len=4M rcupdate.rcu_expedited=1" \
+	local disk=()
+
+	if [ -n "$gather" ]; then
+		disk=(--disk "$gather/$1.disk")
+		rm -f "$gather/$1.disk"
+		truncate -s 64M "$gather/$1.disk"
+	fi
+	tests/qemu/vm --flavour "$flavour" --cpu "$2" --quiet --scratch 0:1M --time 180 --log "$logs/$1" \
+		--append "log_buf_len=4M rcupdate.rcu_expedited=1" "${disk[@]}" \
 		--add "$ko:/kcache/dm-kcache-kunit.ko" \
-		tests/kunit/guest.sh /kcache/dm-kcache-kunit.ko "driver=$3" >"$logs/$1.boot" 2>&1
+		tests/kunit/guest.sh ${end:+--end "$end"} /kcache/dm-kcache-kunit.ko "driver=$3" >"$logs/$1.boot" 2>&1
 }
 
 um() { # RUN DRIVER
@@ -57,18 +80,20 @@ um() { # RUN DRIVER
 
 # a run: boots, reads, counts
 run() { # RUN
-	local code=0 line log=$logs/$1/output.log
+	local code=0 line log=$logs/$1/output.log ended
 
-	rm -f "$log"
+	# an older run's, where this one does not get as far as a machine
+	rm -rf "${logs:?}/$1" "$logs/$1.boot"
 	case $1 in
-	aes-ni) build base && x86 "$1" max __xts-aes-aesni ;;
-	generic) build base && x86 "$1" max,-aes "$generic" ;;
+	aes-ni) build "$flavour" "${make[@]}" && x86 "$1" max __xts-aes-aesni ;;
+	generic) build "$flavour" "${make[@]}" && x86 "$1" max,-aes "$generic" ;;
 	um) build um ARCH=um && um "$1" "$generic" ;;
 	*) echo "kunit: no run $1: want aes-ni, generic or um" >&2; exit 2 ;;
 	esac || code=$?
 	# a machine that died left its story on the console
 	[ -s "$log" ] || log=$logs/$1/console.log
-	line=$("$here/ktap.py" "$1" <"$log")
+	[ -e "$log" ] || log=/dev/null
+	line=$(sed '/^# the last test$/,$d' "$log" | "$here/ktap.py" "$1")
 	[ "$(tail -n 1 <<<"$line")" != "$1: 0 passed, 0 failed" ] || code=1
 	sed '$d' <<<"$line"
 	line=$(tail -n 1 <<<"$line")
@@ -76,6 +101,17 @@ run() { # RUN
 	passed=$((passed + ${line%% *}))
 	line=${line#*, }
 	failed=$((failed + ${line%% *}))
+	if [ -n "$end" ] && [ "$1" != um ]; then
+		ended=$(sed '1,/^# the last test$/d' "$log")
+		grep -avE '^(ok - |end: )' <<<"$ended"
+		line=$(grep -aE '^end: [0-9]+ passed, [0-9]+ failed$' <<<"$ended" | tail -n 1)
+		[ -n "$line" ] || { line="end: 0 passed, 1 failed"; echo "not ok - $1: the last test runs to its end"; }
+		printf '  %-7s %s: %s\n' TEST "$1" "$line"
+		line=${line#*: }
+		passed=$((passed + ${line%% *}))
+		line=${line#*, }
+		failed=$((failed + ${line%% *}))
+	fi
 	if [ "$code" -ne 0 ]; then
 		echo "not ok - $1: the machine is well at the end (exit code $code)"
 		[ ! -s "$logs/$1.boot" ] || sed 's/^/    | /' "$logs/$1.boot"
