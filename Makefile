@@ -59,7 +59,7 @@ check-all: ## the same with every VM test and all other suites
 	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
 
 CHECK = lint unit-test check-providers check-kunit check-vm bench-check
-CHECK_MORE = "fuzz TIME=20" check-matrix check-stress check-crash check-hygiene
+CHECK_MORE = "fuzz TIME=20" check-debug check-matrix check-stress check-crash check-hygiene
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
 check-%: packages-build packages-vm packages-%
@@ -77,6 +77,9 @@ check-providers: packages-build packages-providers tools ## what every provider 
 # builds its own module, for its own kernels
 check-kunit: packages-vm packages-kunit ## the module's KUnit suites: two CPUs in QEMU, and User Mode Linux
 	$(Q)tests/kunit/run.sh
+
+# the integration tests and KUnit under KASAN, lockdep and others; lines covered
+check-debug: packages-kernel packages-unit vm-helpers
 
 lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, shellcheck
 	$(Q)tests/lint.sh
