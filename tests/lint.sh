@@ -98,7 +98,7 @@ lint_clang-tidy() {
 
 	headers=$(cat .clang-tidy tools/**/*.h | sha256sum)
 	export state headers
-	flags=$(pkg-config --cflags libcryptsetup devmapper libkeyutils blkid mount libcrypto sqlite3 json-c libseccomp libsystemd)
+	flags=$(pkg-config --cflags libcryptsetup devmapper libkeyutils blkid mount libcrypto sqlite3 json-c libseccomp libsystemd libcurl tss2-esys p11-kit-1)
 	# shellcheck disable=SC2016,SC2086 # expanded by the shell that xargs starts
 	printf '%s\n' tools/**/*.c | xargs -P 2 -I{} bash -c '
 		f=$1
