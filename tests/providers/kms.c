@@ -5,6 +5,7 @@
  *   kms describe KEY			prints its canonical name, its state and its description
  *   kms wrap KEY FILE			a data key that is known (kms dek), wrapped, to FILE
  *   kms unwrap KEY FILE		succeeds if it comes back; KEY canonical or not
+ *   kms again KEY FILE		unwrap, and whatever came of it, again by the same helper
  *   kms rewrap KEY FILE KEY2 FILE2	ReEncrypt
  *   kms twice KEY FILE COMMAND		unwrap, run COMMAND, unwrap again by the same helper
  *   kms list PROVIDER			canonical names, one a line
@@ -134,6 +135,21 @@ static int twice(char **arg)
 	return r ? r : opens(&b, blob, len);
 }
 
+static int again(char **arg)
+{
+	uint8_t blob[KC_WRAPPED_MAX];
+	struct kc_binding b;
+	size_t len;
+	int r = load(arg[1], blob, &len);
+
+	as_in_a_token(arg[0], &b);
+	if (r)
+		return r;
+	opens(&b, blob, len);
+	memset(&err, 0, sizeof(err));
+	return opens(&b, blob, len);
+}
+
 static int rewrap(char **arg)
 {
 	uint8_t blob[KC_WRAPPED_MAX];
@@ -177,7 +193,7 @@ static const struct {
 	int (*fn)(char **arg);
 } verbs[] = {
 	{ "describe", 1, describe }, { "wrap", 2, wrap }, { "unwrap", 2, unwrap }, { "twice", 3, twice },
-	{ "rewrap", 4, rewrap }, { "list", 1, list }, { "dek", 0, dek },
+	{ "again", 2, again }, { "rewrap", 4, rewrap }, { "list", 1, list }, { "dek", 0, dek },
 };
 
 int main(int argc, char **argv)
@@ -190,7 +206,7 @@ int main(int argc, char **argv)
 		if (argc > 1 && !strcmp(argv[1], verbs[i].name) && argc == verbs[i].args + 2)
 			break;
 	if (i == sizeof(verbs) / sizeof(verbs[0])) {
-		fprintf(stderr, "usage: kms describe|wrap|unwrap|twice|rewrap|list|dek ...\n");
+		fprintf(stderr, "usage: kms describe|wrap|unwrap|twice|again|rewrap|list|dek ...\n");
 		return 1;
 	}
 	r = kc_conf_load(NULL, &conf, &err);

@@ -173,8 +173,10 @@ check "the last try is not made" both 2 'one more wrong PIN' shim final kms unwr
 check "the PIN was not tried" not count login 1
 check "a refused PIN is exit 2" both 2 '^CKR_PIN_INCORRECT: ' shim 'login 0xa0' kms unwrap "$key" "$blob"
 check "after one try" count login 1
-check "rewrapping asks twice and tries it once" expect_exit 2 shim 'login 0xa0' kms rewrap "$key" "$blob" "$key" "$blob.x"
-check "indeed" count login 1
+check "asked again by the same command it is refused" both 2 '^CKR_PIN_INCORRECT: ' shim 'login 0xa0' kms again "$key" "$blob"
+check "and not tried again" count login 1
+gone='rm -rf "$DIR/away"; mv "$DIR/tokens" "$DIR/away"; mkdir "$DIR/tokens"; rmdir "$DIR/tokens"; mv "$DIR/away" "$DIR/tokens"'
+check "a token that went and came back serves the same command" kms twice "$key" "$blob" "DIR='$DIR'; $gone"
 check "a module that hangs is exit 6" expect_exit 6 shim hang kms unwrap "$key" "$blob"
 check "one that crashes, too" expect_exit 6 shim crash kms unwrap "$key" "$blob"
 
