@@ -51,7 +51,7 @@ TSS2_RC kt_rc_base(TSS2_RC rc)
 {
 	if (rc & TSS2_RC_LAYER_MASK)
 		return 0;
-	return rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
+	return (rc & TPM2_RC_FMT1) ? (rc & (TPM2_RC_FMT1 | 0x3f)) : rc;
 }
 
 static int broken(struct kh *k, const struct kt_transport *t, const char *what)
