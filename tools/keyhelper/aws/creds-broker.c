@@ -167,7 +167,7 @@ static void wait_for(pid_t pid, int64_t deadline, struct aws_broker_news *news)
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = b.sock, .events = 0 } };
 	int64_t left;
-	int r = 0;
+	int r;
 
 	news->what = AWS_BROKER_KILLED;
 	while (fd >= 0 && (left = deadline - kc_wire_now()) > 0) {

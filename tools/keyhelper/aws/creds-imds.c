@@ -93,7 +93,8 @@ static int request(struct kh *k, const char *base, const char *path, const char 
 		   bool expected, struct aws_http *h)
 {
 	const char *const headers[] = { header, NULL };
-	char url[512];
+	char url[384];	/* both have their own limits, below half of it */
+	int r;
 
 	memset(h, 0, sizeof(*h));
 	h->method = method;
@@ -102,9 +103,12 @@ static int request(struct kh *k, const char *base, const char *path, const char 
 	h->direct = true;
 	h->connect_ms = CONNECT_MS;
 	h->total_ms = TRY_MS;
-	if (snprintf(url, sizeof(url), "%s%s", base, path) >= (int)sizeof(url))
-		return kh_fail(k, KH_GARBAGE, "the instance metadata service gave a role's name that is none");
-	if (!aws_http(k, h))
+	snprintf(url, sizeof(url), "%s%s", base, path);
+	r = aws_http(k, h);
+	/* it is over: what it was asked by is gone with this function */
+	h->url = NULL;
+	h->headers = NULL;
+	if (!r)
 		return 0;
 	if (!expected && (k->error == KH_UNREACHABLE || k->error == KH_TIMEOUT) && kh_time_left(k)) {
 		kh_forget(k);

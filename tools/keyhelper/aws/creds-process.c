@@ -124,7 +124,7 @@ static int how_it_ended(struct kh *k, const char *profile, const struct aws_brok
 /* What it prints, when it has ended well. */
 static int output(struct kh *k, const char *profile, struct aws_text *t)
 {
-	struct aws_broker_news news;
+	struct aws_broker_news news = { 0 };
 	int fd, r;
 
 	memset(t, 0, sizeof(*t));

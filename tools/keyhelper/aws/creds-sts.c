@@ -25,7 +25,7 @@ struct form {
 
 static void put(struct form *f, const char *s, size_t n)
 {
-	if (f->full || n > FORM_MAX - f->len) {
+	if (!f->data || f->full || n > FORM_MAX - f->len) {
 		f->full = true;
 		return;
 	}
