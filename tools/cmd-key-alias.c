@@ -10,14 +10,6 @@ static int try_alias(struct key_verb *v, const char *operation)
 	return key_call(v, operation, args, NULL);
 }
 
-static struct json_object *alias_member(const char *name)
-{
-	struct json_object *o = kc_json_object();
-
-	kc_json_str(o, "alias", name);
-	return o;
-}
-
 /* A name that is there already is moved only with --force: volumes are created under it. */
 static int alias(struct key_verb *v)
 {
@@ -28,14 +20,17 @@ static int alias(struct key_verb *v)
 		kc_error_clear(&r->err);
 		ret = try_alias(v, "UpdateAlias");
 	}
-	return ret ? ret : key_done(v, alias_member(r->arg[1]), "%s stands for %s", r->arg[1], r->arg[0]);
+	return ret ? ret : key_done(v, "alias", r->arg[1], "%s stands for %s", r->arg[1], r->arg[0]);
 }
 
 static int unalias(struct key_verb *v)
 {
-	int ret = key_call(v, "DeleteAlias", alias_member(v->r->arg[0]), NULL);
+	struct json_object *args = kc_json_object();
+	int ret;
 
-	return ret ? ret : key_done(v, alias_member(v->r->arg[0]), "%s is no more the name of a key", v->r->arg[0]);
+	kc_json_str(args, "alias", v->r->arg[0]);
+	ret = key_call(v, "DeleteAlias", args, NULL);
+	return ret ? ret : key_done(v, NULL, NULL, "%s is no more the name of a key", v->r->arg[0]);
 }
 
 int cmd_key_alias(struct kc_run *r)

@@ -127,14 +127,6 @@ static int grants(struct key_verb *v)
 	return ret;
 }
 
-static struct json_object *grant_member(const char *id)
-{
-	struct json_object *o = kc_json_object();
-
-	kc_json_str(o, "grant_id", id);
-	return o;
-}
-
 static int revoke_grant(struct key_verb *v)
 {
 	struct json_object *args = key_args(v);
@@ -142,7 +134,7 @@ static int revoke_grant(struct key_verb *v)
 
 	kc_json_str(args, "grant_id", v->r->arg[1]);
 	ret = key_call(v, "RevokeGrant", args, NULL);
-	return ret ? ret : key_done(v, grant_member(v->r->arg[1]), "grant %s is revoked", v->r->arg[1]);
+	return ret ? ret : key_done(v, "grant_id", v->r->arg[1], "grant %s is revoked", v->r->arg[1]);
 }
 
 static int retire_grant(struct key_verb *v)
@@ -152,7 +144,7 @@ static int retire_grant(struct key_verb *v)
 
 	kc_json_str(args, "grant_id", v->r->arg[1]);
 	ret = key_call(v, "RetireGrant", args, NULL);
-	return ret ? ret : key_done(v, grant_member(v->r->arg[1]), "grant %s is retired", v->r->arg[1]);
+	return ret ? ret : key_done(v, "grant_id", v->r->arg[1], "grant %s is retired", v->r->arg[1]);
 }
 
 int cmd_key_grant(struct kc_run *r)

@@ -51,7 +51,7 @@ static int put(struct key_verb *v)
 								   JSON_C_TO_STRING_NOSLASHESCAPE));
 	kc_json_drop(policy);
 	ret = key_call(v, "PutKeyPolicy", args, NULL);
-	return ret ? ret : key_done(v, NULL, "%s has a new policy", r->arg[0]);
+	return ret ? ret : key_done(v, NULL, NULL, "%s has a new policy", r->arg[0]);
 }
 
 /* The policy itself, so that it can be edited and put back; with --json as a member, as all that is printed so. */

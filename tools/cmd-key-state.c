@@ -42,14 +42,14 @@ static int rotate(struct key_verb *v)
 
 	if (kc_given(r, OPT_NEVER)) {
 		ret = key_call(v, "DisableKeyRotation", args, NULL);
-		return ret ? ret : key_done(v, NULL, "%s is no more rotated by itself", r->arg[0]);
+		return ret ? ret : key_done(v, NULL, NULL, "%s is no more rotated by itself", r->arg[0]);
 	}
 	if (kc_given(r, OPT_YEARLY) || kc_given(r, OPT_DAYS)) {
 		uint32_t days = kc_given(r, OPT_DAYS) ? r->number[OPT_DAYS] : 365;
 
 		kc_json_int(args, "days", (int)days);
 		ret = key_call(v, "EnableKeyRotation", args, NULL);
-		return ret ? ret : key_done(v, NULL, "%s gets new material every %u days", r->arg[0], days);
+		return ret ? ret : key_done(v, NULL, NULL, "%s gets new material every %u days", r->arg[0], days);
 	}
 	ret = key_call(v, "RotateKeyOnDemand", args, &info);
 	if (ret)

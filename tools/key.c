@@ -150,7 +150,7 @@ int key_changed(struct key_verb *v, struct json_object *info)
 	return ret;
 }
 
-int key_done(struct key_verb *v, struct json_object *more, const char *fmt, ...)
+int key_done(struct key_verb *v, const char *member, const char *value, const char *fmt, ...)
 {
 	struct json_object *o;
 	char text[1024];
@@ -159,14 +159,10 @@ int key_done(struct key_verb *v, struct json_object *more, const char *fmt, ...)
 	if (kc_given(v->r, OPT_JSON)) {
 		o = kc_json_new();
 		kc_json_str(o, "key", v->r->arg[0]);
-		if (more) {
-			json_object_object_foreach(more, name, value)
-				kc_json_put(o, name, json_object_get(value));
-		}
-		kc_json_drop(more);
+		if (member)
+			kc_json_str(o, member, value);
 		return kc_json_print(v->r, o);
 	}
-	kc_json_drop(more);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

@@ -48,8 +48,8 @@ void key_add_info(const struct key_verb *v, struct json_object *o, struct json_o
 /** key_changed() - say, or print with --json, what a key is now; @info is put */
 int key_changed(struct key_verb *v, struct json_object *info);
 
-/** key_done() - with --json: { "version", "key" } and @more, which may be NULL and is put; else say the sentence */
-int key_done(struct key_verb *v, struct json_object *more, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/** key_done() - with --json: { "version", "key" } and one member more, if it is not NULL; else say the sentence */
+int key_done(struct key_verb *v, const char *member, const char *value, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #endif

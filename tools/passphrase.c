@@ -76,12 +76,13 @@ static int check(struct kc_run *r, const char *p, ssize_t n, size_t *len)
 
 char *passphrase_read(struct kc_run *r, const char *what, bool twice, size_t *len)
 {
-	char *p = kc_secret_alloc(2 * (PASSPHRASE_MAX + 1), &r->err), *again = p + PASSPHRASE_MAX + 1;
+	char *p = kc_secret_alloc(2 * (PASSPHRASE_MAX + 1), &r->err), *again;
 	ssize_t n = 0, m = 0;
 	int ret;
 
 	if (!p)
 		return NULL;
+	again = p + PASSPHRASE_MAX + 1;
 	if (kc_given(r, OPT_PASSPHRASE_FILE)) {
 		ret = from_file(r, p, &n);
 	} else {

@@ -273,7 +273,7 @@ int kl_check(struct kh *k, const struct ks_key *key, const char *operation, cons
 		return -1;
 	if (rule->origin != ANY && (rule->origin == EXTERNAL) != key->external)
 		return wrong_origin(k, key, rule->origin);
-	return rule->states & 1U << key->state ? 0 : wrong_state(k, key);
+	return (rule->states & 1U << key->state) ? 0 : wrong_state(k, key);
 }
 
 int kl_on_key(struct kh *k, struct json_object *args, struct json_object *result)

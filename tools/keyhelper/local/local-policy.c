@@ -141,7 +141,7 @@ static int malformed(struct kh *k, const char *what)
 {
 	kh_fail(k, KH_VALIDATION, "the key policy has %s", what);
 	kh_name(k, "MalformedPolicyDocumentException");
-	return kh_next(k, "kcache-providers(7) describes key policies; kcache key policy KEY shows the one there is");
+	return kh_next(k, "kcache key policy KEY shows the one there is; local-keystore.md describes what one may say");
 }
 
 static bool all(struct json_object *v, bool (*right)(struct json_object *one))

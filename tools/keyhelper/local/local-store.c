@@ -88,7 +88,7 @@ static int write_new(struct kh *k, const char *path, const uint8_t *data, size_t
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	size_t done = 0;
-	ssize_t n = 1;
+	ssize_t n;
 	int r;
 
 	if (fd < 0)
@@ -196,7 +196,7 @@ static uint8_t *read_backup(struct kh *k, const char *path, size_t *len)
 	uint8_t *data = NULL;
 	struct stat st;
 	size_t done = 0;
-	ssize_t n = 1;
+	ssize_t n;
 
 	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) {
 		kh_fail(k, KH_ACCESS_DENIED, "cannot read %s: %s", path, fd < 0 ? strerror(errno) : "it is no file");
