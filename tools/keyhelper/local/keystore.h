@@ -35,14 +35,14 @@ enum ks_seal { KS_SEAL_NONE, KS_SEAL_FILE, KS_SEAL_CREDENTIAL };
  * @rotation_next: when it does next
  */
 struct ks_key {
-	char id[KC_UUID_LEN + 1];
+	int64_t deletion;
+	int64_t rotation_days;
+	int64_t rotation_next;
 	enum kc_key_state state;
 	unsigned int version;
 	bool external;
 	bool policy;
-	int64_t deletion;
-	int64_t rotation_days;
-	int64_t rotation_next;
+	char id[KC_UUID_LEN + 1];
 	char created[32];
 	char description[256];
 };

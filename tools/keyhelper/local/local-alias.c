@@ -16,7 +16,6 @@ int kl_alias_argument(struct kh *k, struct json_object *args, char out[static KS
 {
 	char given[sizeof(KL_PREFIX) + KS_ALIAS_MAX];
 	const char *s = given;
-	size_t n;
 
 	if (!kc_wire_str(args, "alias", given, sizeof(given)))
 		given[0] = '\0';
@@ -24,10 +23,7 @@ int kl_alias_argument(struct kh *k, struct json_object *args, char out[static KS
 		s += strlen(KL_PREFIX);
 	if (!strncmp(s, KL_ALIAS, strlen(KL_ALIAS)))
 		s += strlen(KL_ALIAS);
-	n = strlen(s);
-	if (strlen(KL_ALIAS) + n < KS_ALIAS_MAX) {
-		memcpy(out, KL_ALIAS, strlen(KL_ALIAS));
-		memcpy(out + strlen(KL_ALIAS), s, n + 1);
+	if (snprintf(out, KS_ALIAS_MAX, KL_ALIAS "%s", s) < KS_ALIAS_MAX) {
 		if (!strncmp(out, RESERVED, strlen(RESERVED))) {
 			kh_fail(k, KH_VALIDATION, "%s is reserved for AWS's own keys", out);
 			return kh_next(k, "choose a name that does not begin with aws/");

@@ -181,7 +181,7 @@ static int read_context(struct kh *k, struct json_object *args, char out[static 
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	if (!text || strlen(text) >= KS_CONTEXT_MAX)
 		return kh_fail(k, KH_VALIDATION, "the context of the grant is too long");
-	strcpy(out, text);
+	memcpy(out, text, strlen(text) + 1);
 	return 0;
 }
 
