@@ -59,7 +59,7 @@ check-all: ## the same with every VM test and all other suites
 	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
 
 CHECK = lint unit-test check-providers check-kunit check-vm bench-check
-CHECK_MORE = "fuzz TIME=20" check-debug check-matrix check-stress check-crash check-hygiene
+CHECK_MORE = "fuzz TIME=20" check-matrix check-stress check-crash check-hygiene
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
 check-%: packages-build packages-vm packages-%
