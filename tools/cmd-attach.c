@@ -202,10 +202,10 @@ static int attach(struct attach *a)
 		ret = read_header(a);
 	if (!ret)
 		ret = kc_kms_open(&a->r->conf, &a->kms, &a->r->err);
-	if (!ret)
+	if (!ret) {
 		kc_kms_use_grant(a->kms, a->r->opt[OPT_GRANT_TOKEN]);
-	if (!ret)
 		ret = unwrap(a);
+	}
 	if (!ret)
 		ret = map(a);
 	if (ret && kc_stopped())

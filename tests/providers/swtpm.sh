@@ -6,9 +6,11 @@
 
 # A TPM of its own: tpm_make NAME. It has the banks sha1 and sha256.
 tpm_make() {
-	mkdir -m 700 "$DIR/$1" &&
-		swtpm_setup --tpm2 --tpmstate "$DIR/$1" --pcr-banks sha1,sha256 >"$DIR/$1.setup" 2>&1 ||
-		{ cat "$DIR/$1.setup"; return 1; }
+	mkdir -m 700 "$DIR/$1" || return
+	if ! swtpm_setup --tpm2 --tpmstate "$DIR/$1" --pcr-banks sha1,sha256 >"$DIR/$1.setup" 2>&1; then
+		cat "$DIR/$1.setup"
+		return 1
+	fi
 }
 
 # Two free ports one after another: swtpm's control port is always the second.

@@ -35,7 +35,7 @@ static int slots(struct kh *k, struct kp *p, CK_SLOT_ID *list, CK_ULONG *n)
 /* The one token that is meant. */
 static int find_token(struct kh *k, struct kp *p, const struct kp_name *n, CK_SLOT_ID *slot, CK_TOKEN_INFO *token)
 {
-	CK_SLOT_ID list[SLOTS_MAX];
+	CK_SLOT_ID list[SLOTS_MAX] = { 0 };
 	CK_TOKEN_INFO t;
 	CK_ULONG i, all;
 	int found = 0;
@@ -291,7 +291,7 @@ int kp_list(struct kh *k, struct json_object *args, struct json_object *result)
 	struct json_object *keys = json_object_new_array();
 	struct kp *p = k->private;
 	CK_TOKEN_INFO tokens[SLOTS_MAX];
-	CK_SLOT_ID list[SLOTS_MAX];
+	CK_SLOT_ID list[SLOTS_MAX] = { 0 };
 	CK_ULONG i, n, good = 0, wanting = 0;
 	int r;
 

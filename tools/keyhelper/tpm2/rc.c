@@ -15,36 +15,36 @@
 
 static const struct {
 	TSS2_RC base;
-	const char *name;
 	enum kh_error error;
+	const char *name;
 	const char *text;
 	const char *next;
 } codes[] = {
-	{ TPM2_RC_INITIALIZE, "TPM_RC_INITIALIZE", KH_UNREACHABLE, "the TPM was not started by the firmware",
+	{ TPM2_RC_INITIALIZE, KH_UNREACHABLE, "TPM_RC_INITIALIZE", "the TPM was not started by the firmware",
 	  "switch the TPM on in the firmware" },
-	{ TPM2_RC_FAILURE, "TPM_RC_FAILURE", KH_UNREACHABLE, "the TPM is in failure mode", "power the host off and on" },
-	{ TPM2_RC_REBOOT, "TPM_RC_REBOOT", KH_UNREACHABLE, "the TPM wants a reboot", "reboot" },
-	{ TPM2_RC_UPGRADE, "TPM_RC_UPGRADE", KH_UNREACHABLE, "the TPM's firmware is being upgraded", NULL },
-	{ TPM2_RC_HIERARCHY, "TPM_RC_HIERARCHY", KH_UNREACHABLE, "the TPM's owner hierarchy is disabled",
+	{ TPM2_RC_FAILURE, KH_UNREACHABLE, "TPM_RC_FAILURE", "the TPM is in failure mode", "power the host off and on" },
+	{ TPM2_RC_REBOOT, KH_UNREACHABLE, "TPM_RC_REBOOT", "the TPM wants a reboot", "reboot" },
+	{ TPM2_RC_UPGRADE, KH_UNREACHABLE, "TPM_RC_UPGRADE", "the TPM's firmware is being upgraded", NULL },
+	{ TPM2_RC_HIERARCHY, KH_UNREACHABLE, "TPM_RC_HIERARCHY", "the TPM's owner hierarchy is disabled",
 	  "enable it in the firmware" },
-	{ TPM2_RC_LOCKOUT, "TPM_RC_LOCKOUT", KH_LOCKED, "the TPM is locked: too many wrong authorisations",
+	{ TPM2_RC_LOCKOUT, KH_LOCKED, "TPM_RC_LOCKOUT", "the TPM is locked: too many wrong authorisations",
 	  "wait for its recovery time, or: tpm2_dictionarylockout --clear-lockout" },
-	{ TPM2_RC_AUTH_FAIL, "TPM_RC_AUTH_FAIL", KH_CREDENTIALS, "the TPM's owner hierarchy or storage key has a password",
+	{ TPM2_RC_AUTH_FAIL, KH_CREDENTIALS, "TPM_RC_AUTH_FAIL", "the TPM's owner hierarchy or storage key has a password",
 	  "persist a storage key without one: tpm2_createprimary -C o -P ..., tpm2_evictcontrol ... 0x81000001" },
-	{ TPM2_RC_BAD_AUTH, "TPM_RC_BAD_AUTH", KH_CREDENTIALS, "the TPM's owner hierarchy or storage key has a password",
+	{ TPM2_RC_BAD_AUTH, KH_CREDENTIALS, "TPM_RC_BAD_AUTH", "the TPM's owner hierarchy or storage key has a password",
 	  "persist a storage key without one: tpm2_createprimary -C o -P ..., tpm2_evictcontrol ... 0x81000001" },
-	{ TPM2_RC_OBJECT_MEMORY, "TPM_RC_OBJECT_MEMORY", KH_INTERNAL, "the TPM is full of other programs' objects", NEXT_FULL },
-	{ TPM2_RC_SESSION_MEMORY, "TPM_RC_SESSION_MEMORY", KH_INTERNAL, "the TPM is full of other programs' sessions", NEXT_FULL },
-	{ TPM2_RC_SESSION_HANDLES, "TPM_RC_SESSION_HANDLES", KH_INTERNAL, "the TPM has no session left", NEXT_FULL },
-	{ TPM2_RC_MEMORY, "TPM_RC_MEMORY", KH_INTERNAL, "the TPM has no memory left", NEXT_FULL },
-	{ TPM2_RC_RETRY, "TPM_RC_RETRY", KH_THROTTLED, "the TPM is busy", NULL },
-	{ TPM2_RC_YIELDED, "TPM_RC_YIELDED", KH_THROTTLED, "the TPM is busy", NULL },
-	{ TPM2_RC_TESTING, "TPM_RC_TESTING", KH_THROTTLED, "the TPM is testing itself", NULL },
-	{ TPM2_RC_CANCELED, "TPM_RC_CANCELED", KH_THROTTLED, "the TPM was told to stop", NULL },
-	{ TPM2_RC_NV_RATE, "TPM_RC_NV_RATE", KH_THROTTLED, "the TPM spares its memory", NULL },
-	{ TPM2_RC_INTEGRITY, "TPM_RC_INTEGRITY", KH_INVALID_CIPHERTEXT, "the sealed key was altered", NULL },
-	{ TPM2_RC_POLICY_FAIL, "TPM_RC_POLICY_FAIL", KH_POLICY, "the TPM's PCRs are not what the key was sealed to", NULL },
-	{ TPM2_RC_PCR_CHANGED, "TPM_RC_PCR_CHANGED", KH_THROTTLED, "a PCR of the TPM was changed at this moment", NULL },
+	{ TPM2_RC_OBJECT_MEMORY, KH_INTERNAL, "TPM_RC_OBJECT_MEMORY", "the TPM is full of other programs' objects", NEXT_FULL },
+	{ TPM2_RC_SESSION_MEMORY, KH_INTERNAL, "TPM_RC_SESSION_MEMORY", "the TPM is full of other programs' sessions", NEXT_FULL },
+	{ TPM2_RC_SESSION_HANDLES, KH_INTERNAL, "TPM_RC_SESSION_HANDLES", "the TPM has no session left", NEXT_FULL },
+	{ TPM2_RC_MEMORY, KH_INTERNAL, "TPM_RC_MEMORY", "the TPM has no memory left", NEXT_FULL },
+	{ TPM2_RC_RETRY, KH_THROTTLED, "TPM_RC_RETRY", "the TPM is busy", NULL },
+	{ TPM2_RC_YIELDED, KH_THROTTLED, "TPM_RC_YIELDED", "the TPM is busy", NULL },
+	{ TPM2_RC_TESTING, KH_THROTTLED, "TPM_RC_TESTING", "the TPM is testing itself", NULL },
+	{ TPM2_RC_CANCELED, KH_THROTTLED, "TPM_RC_CANCELED", "the TPM was told to stop", NULL },
+	{ TPM2_RC_NV_RATE, KH_THROTTLED, "TPM_RC_NV_RATE", "the TPM spares its memory", NULL },
+	{ TPM2_RC_INTEGRITY, KH_INVALID_CIPHERTEXT, "TPM_RC_INTEGRITY", "the sealed key was altered", NULL },
+	{ TPM2_RC_POLICY_FAIL, KH_POLICY, "TPM_RC_POLICY_FAIL", "the TPM's PCRs are not what the key was sealed to", NULL },
+	{ TPM2_RC_PCR_CHANGED, KH_THROTTLED, "TPM_RC_PCR_CHANGED", "a PCR of the TPM was changed at this moment", NULL },
 };
 
 TSS2_RC kt_rc_base(TSS2_RC rc)
