@@ -63,7 +63,7 @@ static void session_name(char *out, size_t size)
 	char host[256] = "host", *p;
 
 	gethostname(host, sizeof(host) - 1);
-	snprintf(out, size, "kcache-%s", host);
+	snprintf(out, size, "kcache-%.57s", host);
 	for (p = out; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("=,.@_-", *p))
 			*p = '-';
