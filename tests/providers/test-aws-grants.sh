@@ -69,6 +69,9 @@ check "detach does not wait for a KMS that hangs" "$call" retire -
 check "not for half a second" test $((${EPOCHREALTIME/./} - started)) -lt 500000
 out=$("$call" remember "$KEY" "$token" && "$call" retire - && echo "it ended")
 check "nor does who reads its output" test "$out" = "it ended" -a $((${EPOCHREALTIME/./} - started)) -lt 1000000
+# both have given up before the KMS is well again
+given_up() { [ "$(grep -c '"RetireGrant"' "$DIR/log/audit.jsonl")" -ge 3 ]; }
+check "who was left to ask gives up after the deadline" wait_for 20 given_up
 fakekms '{"fail": []}'
 as admin
 check "what is not given back is revoked by who made it" admin RevokeGrant \
