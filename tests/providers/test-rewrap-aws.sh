@@ -11,7 +11,7 @@ top=${top:?} tools=${tools:?} DIR=${DIR:?}
 
 on_exit fakekms_down
 check "the fake KMS runs" fakekms_up || exit 1
-aws1=$(aws_key --description one) aws2=$(aws_key --description two)
+aws1=$(aws_key one) aws2=$(aws_key two)
 kcache() { "$tools/kcache" -q "$@"; }
 keys() { "$tools/kcache" recipient list -n "$d" | awk '{ print $5 }' | paste -sd' '; }
 audit=$DIR/log/audit.jsonl
