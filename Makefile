@@ -34,7 +34,7 @@ vm-build: tools
 	$(Q)$(MAKE) modules KDIR=$(or $(VMKDIR),$(error no cloud kernel headers: apt-get install linux-headers-cloud-amd64))
 
 # what the tests in the VM take from the unit tests
-vm-helpers: packages-unit tools
+vm-helpers: packages-unit packages-providers tools
 	$(Q)$(MAKE) $(S) -C tests/unit $(CURDIR)/build/unit/luks2-edit $(CURDIR)/build/unit/record-writes.so
 
 demo: packages-build packages-vm ## a volume's life in a VM, with every command shown
