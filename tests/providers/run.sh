@@ -56,6 +56,7 @@ verbose=
 cd "$top" || exit
 
 # where n tasks want each CPU, all takes n times as long
+export stretch
 stretch=$(awk -v n="$(nproc)" '{ f = int($1 / n + 0.5); print (f < 1 ? 1 : (f > 8 ? 8 : f)) }' /proc/loadavg)
 all=$(mktemp -d)
 passed=0
