@@ -77,7 +77,7 @@ check "and its exit code is told" said "ended with exit code 9"
 printf '#!/bin/sh\necho $$ >"%s"\nexec sleep 600\n' "$DIR/pid" >"$DIR/program"
 begin=$SECONDS
 check "one that does not end is exit 6" makes 6
-check "in time" test $((SECONDS - begin)) -le $((5 * stretch + 2))
+check "in time" test $((SECONDS - begin)) -le $((5 * ${stretch:?} + 2))
 check "and is gone" not kill -0 "$(cat "$DIR/pid")"
 
 body='{"AccessKeyId": "'$id'", "SecretAccessKey": "'$secret'", "Token": "", "SessionToken": "", "Code": "Success",
