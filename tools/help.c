@@ -34,15 +34,46 @@ static void print_verb(const struct kc_verb *v)
 	printf("  %-28s %s\n", left, v->help);
 }
 
-/* For verbs whose options only make sense together. */
+/* What a verb's help ends with: a line that can be typed as it stands, or nearly. In the order of verbs.c. */
 static const struct {
 	const char *verb;
 	const char *text;
 } examples[] = {
+	{ "create", "  kcache create /dev/sdb --key local:alias/kcache\n" },
+	{ "attach", "  kcache attach /dev/sdb data\n" },
+	{ "detach", "  kcache detach data\n" },
+	{ "status", "  kcache status data --json\n" },
+	{ "list", "  kcache list --json\n" },
+	{ "dump", "  kcache dump /dev/sdb\n" },
 	{ "rewrap", "  kcache rewrap /dev/sdb --key local:alias/new\n"
-		    "  kcache rewrap --all --from local:alias/old --to local:alias/new\n" },
+		"  kcache rewrap --all --from local:alias/old --to local:alias/new\n" },
 	{ "recipient add", "  kcache recipient add /dev/sdb --key local:alias/spare\n" },
 	{ "recipient remove", "  kcache recipient remove /dev/sdb --key local:alias/spare\n" },
+	{ "recipient list", "  kcache recipient list /dev/sdb\n" },
+	{ "key create", "  kcache key create --alias archive --description 'archived volumes'\n" },
+	{ "key list", "  kcache key list --json\n" },
+	{ "key describe", "  kcache key describe local:alias/kcache\n" },
+	{ "key enable", "  kcache key enable local:alias/kcache\n" },
+	{ "key disable", "  kcache key disable local:alias/kcache\n" },
+	{ "key rotate", "  kcache key rotate local:alias/kcache\n"
+		"  kcache key rotate local:alias/kcache --yearly\n" },
+	{ "key schedule-deletion", "  kcache key schedule-deletion local:alias/old --days 30\n" },
+	{ "key cancel-deletion", "  kcache key cancel-deletion local:alias/old\n" },
+	{ "key alias", "  kcache key alias local:alias/kcache local:alias/default\n" },
+	{ "key unalias", "  kcache key unalias local:alias/default\n" },
+	{ "key grant", "  kcache key grant local:alias/kcache --grantee \"$(hostname)\" --operations Decrypt --volume /dev/sdb\n" },
+	{ "key grants", "  kcache key grants local:alias/kcache\n" },
+	{ "key revoke", "  kcache key revoke local:alias/kcache GRANT\n" },
+	{ "key retire", "  kcache key retire local:alias/kcache GRANT\n" },
+	{ "key policy", "  kcache key policy local:alias/kcache >policy.json\n"
+		"  kcache key policy local:alias/kcache policy.json\n" },
+	{ "key import", "  kcache key import local:alias/own material.bin --valid-to 2030-01-01T00:00:00Z\n" },
+	{ "key import-parameters", "  kcache key import-parameters local:alias/own --json\n" },
+	{ "key forget", "  kcache key forget local:alias/own\n" },
+	{ "key backup", "  kcache key backup /media/keystore.backup\n" },
+	{ "key restore", "  kcache key restore /media/keystore.backup\n" },
+	{ "key seal", "  kcache key seal\n" },
+	{ "key unseal", "  kcache key unseal\n" },
 };
 
 static void print_examples(const char *verb)

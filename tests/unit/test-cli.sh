@@ -50,21 +50,6 @@ for v in create attach detach status list dump rewrap; do
 		check "and says so" said "kcache $v does not take $o"
 	done
 done
-# the man page and the completion have what the tables have
-keys=$(for v in $(kcache key --help | sed -n 's/^  key \([a-z-]*\).*/\1/p'); do kcache key "$v" --help; done | grep -o -e '--[a-z-]*')
-for o in $(printf '%s\n' "$every" "$global" "$keys" | sort -u); do
-	check "kcache(8) explains $o" grep -q -e "^\.It Fl .*${o#-}\b" "$top/Documentation/kcache.8"
-done
-while read -r v; do
-	check "kcache(8) explains $v" grep -q "^\.It Cm.*$v\b" "$top/Documentation/kcache.8"
-done < <(kcache --help | sed -n '/^Verbs/,/^$/s/^  \([a-z]\+\( [a-z-]\+\)\?\) .*/\1/p')
-# shellcheck source=../../tools/completion/kcache
-. "$top/tools/completion/kcache"
-check "completion knows the verbs" same "$(_kcache_verbs | paste -sd' ')" "attach create detach dump key list recipient rewrap status"
-check "completion knows the verbs of key" same "$(_kcache_group key | paste -sd' ')" "create list describe enable disable rotate schedule-deletion cancel-deletion alias unalias grant grants revoke retire policy import import-parameters forget backup restore seal unseal"
-check "and those of recipient" same "$(_kcache_group recipient | paste -sd' ')" "add remove list"
-check "completion knows a verb's options" grep -qx -e --lazy <<<"$(_kcache_options detach)"
-check "and those of a verb of two words" grep -qx -e --alias <<<"$(_kcache_options key create)"
 check "a full standard output is not success" bash -c '! "$0" --version >/dev/full' "$tools/kcache"
 
 # --- create -----------------------------------------------------------------

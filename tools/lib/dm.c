@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * device-mapper ioctls. Every task goes through run_task(), so that an errno
+ * device-mapper ioctls. Every task goes through kc_dm_run_task(), so that an errno
  * becomes an exit code in one place. Works with and without a running udevd:
  * libdevmapper makes the nodes itself where there is none.
  */
@@ -15,7 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "dm.h"
+#include "dm-private.h"
 #include "kmsg.h"
 
 static bool debug;
@@ -58,7 +58,7 @@ static int unreachable(struct kc_error *err)
 	return kc_fail(err, KC_DEVICE, "as root: modprobe dm-mod", "no device-mapper in reach: %s", strerror(errno));
 }
 
-static int new_task(struct dm_task **t, int type, const char *name, struct kc_error *err)
+int kc_dm_new_task(struct dm_task **t, int type, const char *name, struct kc_error *err)
 {
 	dm_log_with_errno_init(log_line);
 	*t = dm_task_create(type);
@@ -71,8 +71,7 @@ static int new_task(struct dm_task **t, int type, const char *name, struct kc_er
 	return kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
 }
 
-/* 0, or an errno: ENXIO is "no such device" */
-static int run_task(struct dm_task *t)
+int kc_dm_run_task(struct dm_task *t)
 {
 	int e;
 
@@ -82,7 +81,7 @@ static int run_task(struct dm_task *t)
 	return e ? e : EIO;
 }
 
-static int task_failed(struct kc_error *err, int e, const char *doing)
+int kc_dm_task_failed(struct kc_error *err, int e, const char *doing)
 {
 	char version[64];
 
@@ -136,13 +135,13 @@ static int query(struct kc_dm *d, int type, char *text, size_t size, struct kc_e
 	struct dm_task *t;
 	int e, ret;
 
-	ret = new_task(&t, type, d->name, err);
+	ret = kc_dm_new_task(&t, type, d->name, err);
 	if (ret)
 		return ret;
-	e = run_task(t);
+	e = kc_dm_run_task(t);
 	if (e || !dm_task_get_info(t, &info)) {
 		dm_task_destroy(t);
-		return task_failed(err, e ? e : ENXIO, "ask for its status");
+		return kc_dm_task_failed(err, e ? e : ENXIO, "ask for its status");
 	}
 	dm_get_next_target(t, NULL, &start, &length, &target, &params);
 	snprintf(d->target, sizeof(d->target), "%s", target ? target : "");
@@ -158,13 +157,13 @@ static int query_below(struct kc_dm *d, struct kc_error *err)
 	struct dm_task *t;
 	int e, ret;
 
-	ret = new_task(&t, DM_DEVICE_DEPS, d->name, err);
+	ret = kc_dm_new_task(&t, DM_DEVICE_DEPS, d->name, err);
 	if (ret)
 		return ret;
-	e = run_task(t);
+	e = kc_dm_run_task(t);
 	if (e) {
 		dm_task_destroy(t);
-		return task_failed(err, e, "ask what it stands on");
+		return kc_dm_task_failed(err, e, "ask what it stands on");
 	}
 	deps = dm_task_get_deps(t);
 	if (deps && deps->count)
@@ -183,13 +182,13 @@ static int query_info(const char *name, struct kc_dm *d, bool *found, bool *ours
 
 	*found = *ours = false;
 	memset(d, 0, sizeof(*d));
-	ret = new_task(&t, DM_DEVICE_INFO, name, err);
+	ret = kc_dm_new_task(&t, DM_DEVICE_INFO, name, err);
 	if (ret)
 		return ret;
-	e = run_task(t);
+	e = kc_dm_run_task(t);
 	if (e && e != ENXIO) {
 		dm_task_destroy(t);
-		return task_failed(err, e, "ask for it");
+		return kc_dm_task_failed(err, e, "ask for it");
 	}
 	if (!e && dm_task_get_info(t, &info) && info.exists) {
 		*found = true;
@@ -252,13 +251,13 @@ int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct 
 	struct dm_task *t;
 	int e, ret;
 
-	ret = new_task(&t, DM_DEVICE_LIST, NULL, err);
+	ret = kc_dm_new_task(&t, DM_DEVICE_LIST, NULL, err);
 	if (ret)
 		return ret;
-	e = run_task(t);
+	e = kc_dm_run_task(t);
 	if (e) {
 		dm_task_destroy(t);
-		return task_failed(err, e, "list mapped devices");
+		return kc_dm_task_failed(err, e, "list mapped devices");
 	}
 	names = dm_task_get_names(t);
 	/* no device at all is one entry without a number; entries are chained by byte offsets */
@@ -286,9 +285,9 @@ bool kc_dm_keyless(dev_t dev)
 	struct dm_task *t;
 	bool keyless = false;
 
-	if (new_task(&t, DM_DEVICE_STATUS, NULL, NULL))
+	if (kc_dm_new_task(&t, DM_DEVICE_STATUS, NULL, NULL))
 		return false;
-	if (dm_task_set_major(t, (int)major(dev)) && dm_task_set_minor(t, (int)minor(dev)) && run_task(t) == 0) {
+	if (dm_task_set_major(t, (int)major(dev)) && dm_task_set_minor(t, (int)minor(dev)) && kc_dm_run_task(t) == 0) {
 		dm_get_next_target(t, NULL, &start, &length, &target, &params);
 		keyless = target && strcmp(target, "kcache") == 0 && params &&
 			  kc_dm_word(params, "key", key, sizeof(key)) && strcmp(key, "valid") != 0;
@@ -348,14 +347,14 @@ static int create_failed(struct kc_error *err, int e, struct kc_kmsg *log)
 	char why[256];
 
 	if (e == EPERM)
-		return task_failed(err, e, "map it");
+		return kc_dm_task_failed(err, e, "map it");
 	if (!have_target())
 		return kc_fail(err, KC_DEVICE, "install the module dm-kcache (see dkms status) and modprobe dm-kcache",
 			       "the kernel has no device-mapper target `kcache'");
 	if (kc_kmsg_since(log, "kcache: ", why, sizeof(why)))
 		return kc_fail(err, e == EBUSY ? KC_BUSY : e == ENOMEM ? KC_NOMEM : KC_DEVICE, NULL,
 			       "the kernel refuses to map it: %s (%s)", why, strerror(e));
-	return task_failed(err, e, "map it");
+	return kc_dm_task_failed(err, e, "map it");
 }
 
 int kc_dm_create(const char *name, const struct kc_layout *l, dev_t below, uint64_t size, const char *key_desc,
@@ -372,7 +371,7 @@ int kc_dm_create(const char *name, const struct kc_layout *l, dev_t below, uint6
 		return kc_fail(err, KC_DEVICE, NULL, "it has no room behind its header");
 	table_text(table, sizeof(table), l, below, key_desc, o);
 	uuid_text(uuid, sizeof(uuid), l->uuid, name);
-	e = new_task(&t, DM_DEVICE_CREATE, name, err);
+	e = kc_dm_new_task(&t, DM_DEVICE_CREATE, name, err);
 	if (e)
 		return e;
 	if (!dm_task_set_uuid(t, uuid) || !dm_task_add_target(t, 0, sectors, "kcache", table) ||
@@ -383,7 +382,7 @@ int kc_dm_create(const char *name, const struct kc_layout *l, dev_t below, uint6
 	}
 	kc_kmsg_mark(&log);
 	/* create, load, resume; libdevmapper removes the device if one of these fails */
-	e = run_task(t);
+	e = kc_dm_run_task(t);
 	dm_udev_wait(cookie);
 	dm_task_destroy(t);
 	dm_task_update_nodes();
@@ -399,7 +398,7 @@ int kc_dm_remove(const char *name, bool deferred, struct kc_error *err)
 	struct dm_task *t;
 	int e, ret;
 
-	ret = new_task(&t, DM_DEVICE_REMOVE, name, err);
+	ret = kc_dm_new_task(&t, DM_DEVICE_REMOVE, name, err);
 	if (ret)
 		return ret;
 	if ((deferred && !dm_task_deferred_remove(t)) || (!deferred && !dm_task_retry_remove(t)) ||
@@ -407,12 +406,12 @@ int kc_dm_remove(const char *name, bool deferred, struct kc_error *err)
 		dm_task_destroy(t);
 		return kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
 	}
-	e = run_task(t);
+	e = kc_dm_run_task(t);
 	dm_udev_wait(cookie);
 	dm_task_destroy(t);
 	dm_task_update_nodes();
 	if (e && e != ENXIO)
-		return task_failed(err, e, "remove it");
+		return kc_dm_task_failed(err, e, "remove it");
 	return 0;
 }
 

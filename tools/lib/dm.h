@@ -102,4 +102,36 @@ bool kc_dm_word(const char *info, const char *name, char *value, size_t size);
 /** kc_dm_debug() - let libdevmapper's own messages through to stderr */
 void kc_dm_debug(void);
 
+/* dm-live.c: one that is in use */
+
+/* kc_dm_suspend(): what is in flight waits for resume / a filesystem on it is not frozen */
+#define KC_DM_NOFLUSH	1U
+#define KC_DM_NOLOCKFS	2U
+
+/**
+ * kc_dm_suspend() - I/O to it waits from now on
+ * @how: 0 freezes a filesystem on it and writes everything out first; or KC_DM_* bits
+ */
+int kc_dm_suspend(const char *name, unsigned int how, struct kc_error *err);
+
+/** kc_dm_resume() - a loaded table comes into force, I/O goes on; the kernel's own sentence is part of the error */
+int kc_dm_resume(const char *name, struct kc_error *err);
+
+/**
+ * kc_dm_load() - another table with one target, in force with the next kc_dm_resume()
+ * @bytes: its length
+ * @params: no key material: a table can be read back
+ */
+int kc_dm_load(const char *name, uint64_t bytes, const char *target, const char *params, bool read_only,
+	       struct kc_error *err);
+
+/** kc_dm_clear() - drop a table that was loaded and is not in force */
+int kc_dm_clear(const char *name, struct kc_error *err);
+
+/**
+ * kc_dm_message() - to the target at sector 0
+ * @errno_out: receives what the kernel said, 0 for success; or NULL
+ */
+int kc_dm_message(const char *name, const char *message, int *errno_out, struct kc_error *err);
+
 #endif
