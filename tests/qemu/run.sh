@@ -44,8 +44,9 @@ for pattern; do
 done
 mapfile -t tests < <(printf '%s\n' "${tests[@]}" | sort -u)
 
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+dir=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$dir"' EXIT
+trap 'exit 130' INT TERM
 passed=0
 failed=0
 
@@ -82,16 +83,44 @@ report() {
 	fi
 }
 
+# Boots run side by side, one for each CPU up to two: more only take time from each
+# other's. The order they are started in is that of the calls.
+places=$(($(nproc) < 2 ? 1 : 2))
+n_run=0
 run() { # COMMAND... -- TEST...
-	local command=() code=0
+	local command=()
 
 	while [ "$1" != -- ]; do
 		command+=("$1")
 		shift
 	done
 	shift
-	"${command[@]}" >"$out" 2>&1 </dev/null || code=$?
-	report "$out" "$code" "$@"
+	if [ "$(jobs -rp | wc -l)" -ge $places ]; then
+		wait -n
+		harvest
+	fi
+	n_run=$((n_run + 1))
+	printf '%s\n' "$@" >"$dir/$n_run.tests"
+	{
+		"${command[@]}" >"$dir/$n_run.out" 2>&1 </dev/null &
+		child=$!
+		trap 'kill $child; exit' TERM
+		wait $child
+		echo $? >"$dir/$n_run.part"
+		mv "$dir/$n_run.part" "$dir/$n_run.done"
+	} &
+}
+
+# harvest: counts the boots that have ended since the last time
+harvest() {
+	local code log its
+
+	for code in "$dir"/*.done; do
+		log=${code%.done}
+		mapfile -t its <"$log.tests"
+		report "$log.out" "$(<"$code")" "${its[@]}"
+		rm -f "$code" "$log.out" "$log.tests"
+	done
 }
 
 # Tests that ask for nothing special share a boot; where there are CPUs and tests
@@ -100,7 +129,7 @@ lane0=() lane1=()
 sum0=0 sum1=0
 for test in "${tests[@]}"; do
 	! head -n 10 "$test" | grep -q '^# vm:' && [[ $test != *.host.sh ]] && echo "$(wc -c <"$test") $test"
-done | sort -rn >"$out"
+done | sort -rn >"$dir/sizes"
 while read -r size test; do
 	if [ "$(nproc)" -lt 2 ] || [ "$sum0" -le "$sum1" ]; then
 		lane0+=("$test")
@@ -109,9 +138,9 @@ while read -r size test; do
 		lane1+=("$test")
 		sum1=$((sum1 + size))
 	fi
-done <"$out"
+done <"$dir/sizes"
 
-# boot NAME "VM-OPTION..." TEST...: these tests in one boot, --end after them
+# boot NAME "VM-OPTION..." TEST...: these tests in one boot, --end after them; ends the shell
 boot() {
 	local words=() name=$1
 
@@ -122,7 +151,7 @@ boot() {
 		truncate -s 64M "$gather/$name.disk"
 		words+=(--disk "$gather/$name.disk")
 	fi
-	"$here/vm" "${words[@]}" tests/qemu/group "${@/#"$top/"/./}"
+	exec "$here/vm" "${words[@]}" tests/qemu/group "${@/#"$top/"/./}"
 }
 boot_group() { boot "$1" "--time $((60 + 120 * ($# - 1)))" "${@:2}"; }
 
@@ -130,22 +159,10 @@ last=()
 [ -z "$end" ] || last=("$end")
 [ ${#lane0[@]} -eq 0 ] || lane0+=("${last[@]}")
 [ ${#lane1[@]} -eq 0 ] || lane1+=("${last[@]}")
-if [ ${#lane1[@]} -gt 0 ]; then
-	out1=$(mktemp)
-	trap '[ -z "$second" ] || kill "$second" 2>/dev/null; rm -f "$out" "$out1"' EXIT
-	trap 'exit 130' INT TERM
-	# the image is made once, not by both
-	"$here/vm" --prepare >/dev/null || exit 1
-	boot_group lane1 "${lane1[@]}" >"$out1" 2>&1 </dev/null &
-	second=$!
-fi
+# the image is made once, not by several
+"$here/vm" --prepare >/dev/null || exit 1
 [ ${#lane0[@]} -eq 0 ] || run boot_group lane0 "${lane0[@]}" -- "${lane0[@]}"
-if [ ${#lane1[@]} -gt 0 ]; then
-	code=0
-	wait "$second" || code=$?
-	second=
-	report "$out1" "$code" "${lane1[@]}"
-fi
+[ ${#lane1[@]} -eq 0 ] || run boot_group lane1 "${lane1[@]}" -- "${lane1[@]}"
 for test in "${tests[@]}"; do
 	if [[ $test = *.host.sh ]]; then
 		run timeout -k 5 900 "$test" -- "$test"
@@ -153,6 +170,8 @@ for test in "${tests[@]}"; do
 		run boot "$(basename "$test" .sh)" "$options" "$test" "${last[@]}" -- "$test" "${last[@]}"
 	fi
 done
+wait
+harvest
 
 echo "vm: $passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

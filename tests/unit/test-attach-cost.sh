@@ -5,6 +5,7 @@
 # system calls to the disk (device, keystore, known volumes, audit file), and time. No
 # device-mapper is needed: where there is one, the volume is mapped and detached again.
 # The figures are printed as lines "# ...".
+# alone: it takes the time
 . "$(dirname "$0")/lib-cli.sh"
 
 most_calls=40

@@ -4,6 +4,7 @@
 # attach on plain files: every edit of token and header, the pins, the KMS. All of
 # it is refused before a device is mapped, so that no device-mapper is needed. What
 # only a kernel shows is in tests/integration/kcache-attach.sh.
+# alone: asks that no key of ours is left in the keyrings of this machine
 #
 # shellcheck disable=SC2016 # for a shell in the shell
 . "$(dirname "$0")/lib-cli.sh"
