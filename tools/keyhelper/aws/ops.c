@@ -46,18 +46,6 @@ static bool add_grant(struct json_object *o, const struct kh *k)
 	return kc_wire_add(o, "GrantTokens", a);
 }
 
-/* A call with a key that is canonical; its region is its own. */
-static int call_for(struct kh *k, const char *operation, const struct kc_binding *b, struct aws_key *key,
-		    struct aws_call *c)
-{
-	if (!aws_arn_parse(b->key, key) || aws_key_is_alias(key))
-		return kh_fail(k, KH_VALIDATION, "\"%s\" is no key of AWS KMS", b->key);
-	*c = (struct aws_call){
-		.operation = operation, .region = key->region, .key = b->key, .context = b, .grants = true,
-	};
-	return 0;
-}
-
 /* The key that the answer is about. */
 static int same_key(struct kh *k, const struct aws_call *c, struct json_object *answer, const char *member,
 		    const char *key)
@@ -301,53 +289,83 @@ static int explain_state(struct kh *k, const char *name)
 	return -1;
 }
 
-int aws_generate(struct kh *k, const struct kc_binding *b, uint8_t *wrapped, size_t *len)
-{
-	struct json_object *params = json_object_new_object(), *answer;
-	struct aws_call c;
+/**
+ * struct use - one use of a key
+ * @key: taken apart; @call points into it
+ * @answer: of KMS; json_object_put() it, also after an error
+ */
+struct use {
+	struct aws_call call;
 	struct aws_key key;
+	struct json_object *answer;
+};
+
+/* What every use of one key says; NULL when out of memory. */
+static struct json_object *key_params(const struct kh *k, const struct kc_binding *b)
+{
+	struct json_object *params = json_object_new_object();
+
+	if (kc_wire_add_str(params, "KeyId", b->key) && add_context(params, "EncryptionContext", &b->context) &&
+	    add_grant(params, k))
+		return params;
+	json_object_put(params);
+	return NULL;
+}
+
+/*
+ * Asks, in the region of @b's key, and makes sure that the answer is about this key.
+ * @params are taken; @built is whether all of them are there. @source: the key whose
+ * state is looked up where that is what was wrong.
+ */
+static int use_key(struct use *u, struct kh *k, const char *operation, const struct kc_binding *b,
+		   struct json_object *params, bool built, const char *source)
+{
 	int r;
 
-	if (!kc_wire_add_str(params, "KeyId", b->key) || !kc_wire_add_int(params, "NumberOfBytes", KC_DEK_SIZE) ||
-	    !add_context(params, "EncryptionContext", &b->context) || !add_grant(params, k))
+	memset(u, 0, sizeof(*u));
+	if (!built)
 		return no_memory(k, params);
-	r = call_for(k, "GenerateDataKeyWithoutPlaintext", b, &key, &c);
-	if (!r)
-		r = aws_ask(k, &c, params, &answer);
+	if (!aws_arn_parse(b->key, &u->key) || aws_key_is_alias(&u->key)) {
+		json_object_put(params);
+		return kh_fail(k, KH_VALIDATION, "\"%s\" is no key of AWS KMS", b->key);
+	}
+	u->call = (struct aws_call){
+		.operation = operation, .region = u->key.region, .key = b->key, .context = b, .grants = true,
+	};
+	r = aws_ask(k, &u->call, params, &u->answer);
 	json_object_put(params);
 	if (r)
-		return explain_state(k, b->key);
-	r = same_key(k, &c, answer, "KeyId", b->key);
+		return explain_state(k, source);
+	r = same_key(k, &u->call, u->answer, "KeyId", b->key);
+	return r ? r : same_algorithm(k, &u->call, u->answer);
+}
+
+int aws_generate(struct kh *k, const struct kc_binding *b, uint8_t *wrapped, size_t *len)
+{
+	struct json_object *params = key_params(k, b);
+	struct use u;
+	int r;
+
+	r = use_key(&u, k, "GenerateDataKeyWithoutPlaintext", b, params,
+		    kc_wire_add_int(params, "NumberOfBytes", KC_DEK_SIZE), b->key);
 	if (!r)
-		r = wrapped_of(k, &c, answer, wrapped, len);
-	json_object_put(answer);
+		r = wrapped_of(k, &u.call, u.answer, wrapped, len);
+	json_object_put(u.answer);
 	return r;
 }
 
 int aws_encrypt(struct kh *k, const struct kc_binding *b, const uint8_t *dek, uint8_t *wrapped, size_t *len)
 {
-	struct json_object *params = json_object_new_object(), *answer;
-	struct aws_call c;
-	struct aws_key key;
+	struct json_object *params = key_params(k, b);
+	struct use u;
 	int r;
 
 	/* the copies of the DEK in there are wiped when they are freed (heap.c) */
-	if (!kc_wire_add_str(params, "KeyId", b->key) || !kc_wire_add_blob(params, "Plaintext", dek, KC_DEK_SIZE) ||
-	    !kc_wire_add_str(params, "EncryptionAlgorithm", ALGORITHM) ||
-	    !add_context(params, "EncryptionContext", &b->context) || !add_grant(params, k))
-		return no_memory(k, params);
-	r = call_for(k, "Encrypt", b, &key, &c);
+	r = use_key(&u, k, "Encrypt", b, params, kc_wire_add_blob(params, "Plaintext", dek, KC_DEK_SIZE) &&
+		    kc_wire_add_str(params, "EncryptionAlgorithm", ALGORITHM), b->key);
 	if (!r)
-		r = aws_ask(k, &c, params, &answer);
-	json_object_put(params);
-	if (r)
-		return explain_state(k, b->key);
-	r = same_key(k, &c, answer, "KeyId", b->key);
-	if (!r)
-		r = same_algorithm(k, &c, answer);
-	if (!r)
-		r = wrapped_of(k, &c, answer, wrapped, len);
-	json_object_put(answer);
+		r = wrapped_of(k, &u.call, u.answer, wrapped, len);
+	json_object_put(u.answer);
 	return r;
 }
 
@@ -371,27 +389,15 @@ static int plaintext_of(struct kh *k, const struct aws_call *c, struct json_obje
 
 int aws_decrypt(struct kh *k, const struct kc_binding *b, const uint8_t *wrapped, size_t len, uint8_t *dek)
 {
-	struct json_object *params = json_object_new_object(), *answer;
-	struct aws_call c;
-	struct aws_key key;
+	struct json_object *params = key_params(k, b);
+	struct use u;
 	int r;
 
-	if (!kc_wire_add_str(params, "KeyId", b->key) || !kc_wire_add_blob(params, "CiphertextBlob", wrapped, len) ||
-	    !kc_wire_add_str(params, "EncryptionAlgorithm", ALGORITHM) ||
-	    !add_context(params, "EncryptionContext", &b->context) || !add_grant(params, k))
-		return no_memory(k, params);
-	r = call_for(k, "Decrypt", b, &key, &c);
+	r = use_key(&u, k, "Decrypt", b, params, kc_wire_add_blob(params, "CiphertextBlob", wrapped, len) &&
+		    kc_wire_add_str(params, "EncryptionAlgorithm", ALGORITHM), b->key);
 	if (!r)
-		r = aws_ask(k, &c, params, &answer);
-	json_object_put(params);
-	if (r)
-		return explain_state(k, b->key);
-	r = same_key(k, &c, answer, "KeyId", b->key);
-	if (!r)
-		r = same_algorithm(k, &c, answer);
-	if (!r)
-		r = plaintext_of(k, &c, answer, dek);
-	json_object_put(answer);
+		r = plaintext_of(k, &u.call, u.answer, dek);
+	json_object_put(u.answer);
 	return r;
 }
 
@@ -421,35 +427,27 @@ static int source_in(struct kh *k, const struct kc_binding *from, const struct k
 int aws_re_encrypt(struct kh *k, const struct kc_binding *from, const uint8_t *old, size_t old_len,
 		   const struct kc_binding *to, uint8_t *wrapped, size_t *len)
 {
-	struct json_object *params = json_object_new_object(), *answer;
+	struct json_object *params;
 	char source[KC_KEY_NAME_MAX];
-	struct aws_call c;
-	struct aws_key key;
+	struct use u;
+	bool built;
 	int r;
 
-	if (source_in(k, from, to, source, sizeof(source))) {
-		json_object_put(params);
+	if (source_in(k, from, to, source, sizeof(source)))
 		return -1;
-	}
-	if (!kc_wire_add_str(params, "SourceKeyId", source) || !kc_wire_add_str(params, "DestinationKeyId", to->key) ||
-	    !kc_wire_add_blob(params, "CiphertextBlob", old, old_len) ||
-	    !kc_wire_add_str(params, "SourceEncryptionAlgorithm", ALGORITHM) ||
-	    !kc_wire_add_str(params, "DestinationEncryptionAlgorithm", ALGORITHM) ||
-	    !add_context(params, "SourceEncryptionContext", &from->context) ||
-	    !add_context(params, "DestinationEncryptionContext", &to->context) || !add_grant(params, k))
-		return no_memory(k, params);
-	r = call_for(k, "ReEncrypt", to, &key, &c);
-	if (!r)
-		r = aws_ask(k, &c, params, &answer);
-	json_object_put(params);
+	params = json_object_new_object();
+	built = kc_wire_add_str(params, "SourceKeyId", source) && kc_wire_add_str(params, "DestinationKeyId", to->key) &&
+		kc_wire_add_blob(params, "CiphertextBlob", old, old_len) &&
+		kc_wire_add_str(params, "SourceEncryptionAlgorithm", ALGORITHM) &&
+		kc_wire_add_str(params, "DestinationEncryptionAlgorithm", ALGORITHM) &&
+		add_context(params, "SourceEncryptionContext", &from->context) &&
+		add_context(params, "DestinationEncryptionContext", &to->context) && add_grant(params, k);
 	/* which of the two keys it is stands in AWS's own words */
-	if (r)
-		return explain_state(k, from->key);
-	r = same_key(k, &c, answer, "KeyId", to->key);
+	r = use_key(&u, k, "ReEncrypt", to, params, built, from->key);
 	if (!r)
-		r = same_key(k, &c, answer, "SourceKeyId", source);
+		r = same_key(k, &u.call, u.answer, "SourceKeyId", source);
 	if (!r)
-		r = wrapped_of(k, &c, answer, wrapped, len);
-	json_object_put(answer);
+		r = wrapped_of(k, &u.call, u.answer, wrapped, len);
+	json_object_put(u.answer);
 	return r;
 }
