@@ -48,10 +48,10 @@ packages-%:
 # what make check runs in VMs; the rest of tests/integration takes longer than all of these
 CHECK_VM = kcache-* target-* vm-*
 
-check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages)
+check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages); WITHIN=60: also what else fits 60 minutes
 	$(Q)tests/packages.sh build lint unit providers kunit vm bench
 	$(Q)$(MAKE) all
-	$(Q)tests/check.sh $(CHECK)
+	$(Q)tests/check.sh $(CHECK) $(CHECK_WITHIN)
 
 check-all: ## the same with every VM test and all other suites
 	$(Q)tests/packages.sh build lint unit providers kunit vm bench
@@ -59,6 +59,8 @@ check-all: ## the same with every VM test and all other suites
 	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
 
 CHECK = lint unit-test check-providers check-kunit check-vm bench-check
+# what make check WITHIN=MINUTES adds as far as there is time
+CHECK_WITHIN = "+8 check-hygiene" "+6 check-crash" "+6 fuzz TIME=5"
 CHECK_MORE = "fuzz TIME=20" check-matrix check-stress check-crash check-hygiene
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
