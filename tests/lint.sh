@@ -121,7 +121,7 @@ scripts_here() {
 files_shellcheck() { scripts_here; echo .shellcheckrc; }
 lint_shellcheck() { scripts_here | xargs shellcheck; }
 
-files_man() { files 'Documentation/*.[1-9]'; }
+files_man() { files 'Documentation/man/*.[1-9]'; }
 lint_man() { files_man | xargs mandoc -T lint -W warning; }
 
 # Names of package hosts and paths of the machine it was written on: taken from

@@ -23,15 +23,16 @@ check "has the module for $release, and no list of modules" matches "$modules" \
 check "and what the tools are, each at its place" same "$(files | grep -v '^lib/modules/')" "$(sort <<END
 lib/$multiarch/cryptsetup/libcryptsetup-token-kcache.so
 usr/libexec/kcache/kcache-keyhelper
+$(printf 'usr/libexec/kcache/kcache-keyhelper-%s\n' aws pkcs11 tpm2)
 usr/local/sbin/kcache
 usr/local/share/bash-completion/completions/kcache
-usr/local/share/man/man8/kcache.8
+$(for p in Documentation/man/*.[578]; do echo "usr/local/share/man/man${p##*.}/${p##*/}"; done)
 END
 )"
 check "the command runs from there" same "$("$dest/usr/local/sbin/kcache" --version)" "kcache $version"
 rm -rf "$dest"
 check "make install with a PREFIX" make -s -C tools "O=$PWD/build/tools" install "DESTDIR=$PWD/$dest" PREFIX=/usr
-check "goes there" same "$(files | grep -c '^usr/\(sbin\|share/man/man8\)/kcache')" 2
+check "goes there" same "$(files | grep -cx 'usr/sbin/kcache\|usr/share/man/man8/kcache.8')" 2
 
 rm -rf "$dest"
 check "make dkms-install into a folder asks DKMS nothing" env PATH="$PWD/$dest/bin:$PATH" bash -c "

@@ -8,12 +8,9 @@
 mapfile -t verbs < <(kcache --help | sed -n '/^Verbs/,/^$/s/^  \([a-z]\+\( [a-z-]\+\)\?\) .*/\1/p')
 check "there are verbs" test ${#verbs[@]} -gt 30
 
-# page VERB: its man page: one for each first word, or else the command's
-page() {
-	local own=$top/Documentation/man/kcache-${1%% *}.8
-
-	if [ -e "$own" ]; then echo "$own"; else echo "$top/Documentation/kcache.8"; fi
-}
+man=$top/Documentation/man
+# page VERB: its man page, one for each first word
+page() { echo "$man/kcache-${1%% *}.8"; }
 options() { sed -n 's/^  \(-.,\|   \) \(--[a-z-]*\).*/\2/p' <<<"$1"; }
 
 # arguments VERB HELP: how many it must have
@@ -23,13 +20,16 @@ global=$(options "$(kcache --help)")
 for v in "${verbs[@]}"; do
 	# shellcheck disable=SC2086 # two words
 	help=$(kcache $v --help)
-	man=$(page "$v")
+	page=$(page "$v")
 	check "$v --help shows its usage" grep -q "^Usage: kcache $v" <<<"$help"
 	check "and an example of it" grep -q "^  kcache $v" <<<"${help#*Example:}"
-	check "$(basename "$man") explains $v" grep -q "^\.\(It \)\?Cm.* \?\b$v\b" "$man"
+	check "$(basename "$page") explains $v" grep -q "^\.\(It \|Op \)\?Cm.* \?\b$v\b" "$page"
+	check "and kcache.8 leads there" grep -q "^\.It Xr kcache-${v%% *} 8 Ta" "$man/kcache.8"
 	while read -r o; do
-		# the command's own page has those of all verbs
-		check "and $o" grep -q -e "^\.It Fl .*${o#-}\b" "$man" "$top/Documentation/kcache.8"
+		# what all verbs take is in the command's own page
+		own=$page
+		! grep -qxF -e "$o" <<<"$global" || own=$man/kcache.8
+		check "and $o" grep -q -e "^\.It Fl .*${o#-}\b" "$own"
 	done < <(options "$help")
 	check "$v takes --json" grep -qxF -e --json <<<"$global"
 	for flag in --lazy --force; do
@@ -41,12 +41,16 @@ for v in "${verbs[@]}"; do
 	# shellcheck disable=SC2046,SC2086
 	check "$v refuses an argument too many" expect_exit 1 kcache $v $(seq 80)
 done
-for page in "$top"/Documentation/man/*.8; do
-	[ -e "$page" ] || continue
-	for section in NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' EXAMPLES 'SEE ALSO'; do
+for page in "$man"/*.8; do
+	for section in NAME SYNOPSIS DESCRIPTION OPTIONS 'EXIT STATUS' EXAMPLES 'SEE ALSO'; do
 		check "$(basename "$page") has a section $section" grep -qx "\.Sh $section" "$page"
 	done
-	check "and is well-formed" test -z "$(mandoc -T lint -W warning "$page" 2>&1)"
+done
+for page in "$man"/*.[1-9]; do
+	check "$(basename "$page") is well-formed" test -z "$(mandoc -T lint -W warning "$page" 2>&1)"
+	while read -r to section; do
+		check "and there is the $to($section) that it names" test -e "$man/$to.$section"
+	done < <(sed -n 's/^\.\(It \)\?Xr \(kcache[a-z.-]*\) \([0-9]\).*/\2 \3/p' "$page" | sort -u)
 done
 
 # shellcheck source=../../tools/completion/kcache

@@ -16,7 +16,7 @@
 #include "token.h"
 
 #define NEXT_OWNER "chown it to root and chmod it go-w"
-#define NEXT_EDIT "correct the line, kcache(8) describes the file"
+#define NEXT_EDIT "correct the line, kcache.conf(5) describes the file"
 
 struct source {
 	const char *path;
