@@ -25,7 +25,7 @@ struct shown {
 	const char *state;
 	char device[256];
 	char mountpoint[256];
-	char key_state[32];
+	char key_state[16];
 	char lease[32];
 	char driver[128];
 	char key[KC_KEY_NAME_MAX];
@@ -41,8 +41,7 @@ static void collect(const struct kc_run *r, const struct kc_dm *d, struct shown 
 	if (d->below)
 		kc_blk_name(d->below, s->device, sizeof(s->device));
 	kc_blk_mountpoint(d->dev, s->mountpoint, sizeof(s->mountpoint));
-	if (strcmp(d->target, "kcache") != 0 || !kc_dm_word(d->info, "key", s->key_state, sizeof(s->key_state)))
-		snprintf(s->key_state, sizeof(s->key_state), "unknown");
+	kc_dm_key_state(d, s->key_state);
 	if (!kc_dm_word(d->info, "lease", s->lease, sizeof(s->lease)) || strcmp(s->lease, "-") == 0)
 		s->lease[0] = '\0';
 	kc_dm_word(d->info, "driver", s->driver, sizeof(s->driver));
@@ -137,13 +136,17 @@ static int show(const struct kc_dm *d, void *data)
 /* The volume was found and shown; does its key still work? */
 static int judge(struct kc_run *r, const struct kc_dm *d)
 {
-	char state[32];
+	char state[16], next[KC_DM_NAME_MAX + 64];
 
-	if (strcmp(d->target, "kcache") != 0 || !kc_dm_word(d->info, "key", state, sizeof(state)) ||
-	    strcmp(state, "valid") == 0)
+	kc_dm_key_state(d, state);
+	if (strcmp(state, "wiped") != 0 && strcmp(state, "expired") != 0)
 		return 0;
-	return kc_fail(&r->err, KC_KEY_GONE, "detach it and attach it again", "its key is %s: reads and writes fail",
-		       state);
+	if (kc_dm_ephemeral(d))
+		snprintf(next, sizeof(next), "detach it: no KMS has its key");
+	else
+		snprintf(next, sizeof(next), "run kcache resume %s, or detach it", d->name);
+	return kc_fail(&r->err, KC_KEY_GONE, next, "its key is %s: reads and writes %s", state,
+		       kc_dm_waits(d) ? "wait" : "fail");
 }
 
 int cmd_status(struct kc_run *r)

@@ -42,6 +42,8 @@ static const struct {
 	{ "create", "  kcache create /dev/sdb --key local:alias/kcache\n" },
 	{ "attach", "  kcache attach /dev/sdb data\n" },
 	{ "detach", "  kcache detach data\n" },
+	{ "suspend", "  kcache suspend data\n" },
+	{ "resume", "  kcache resume data\n" },
 	{ "status", "  kcache status data --json\n" },
 	{ "list", "  kcache list --json\n" },
 	{ "dump", "  kcache dump /dev/sdb\n" },

@@ -206,6 +206,8 @@ int cmd_attach(struct kc_run *r);
 int check_attach(struct kc_run *r);
 int cmd_detach(struct kc_run *r);
 int check_name(struct kc_run *r);	/* NAME of a verb that takes it first */
+int cmd_suspend(struct kc_run *r);
+int cmd_resume(struct kc_run *r);
 int cmd_status(struct kc_run *r);
 int cmd_list(struct kc_run *r);
 int cmd_dump(struct kc_run *r);

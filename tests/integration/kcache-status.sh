@@ -83,7 +83,7 @@ check "and says so" bash -c 'kcache detach vol 2>&1 | grep -q "used as swap"; co
 dmsetup message vol 0 key wipe
 check "status of a wiped key is 9" expect_exit 9 kcache status vol
 check "and shows the volume all the same" said 'key: +wiped'
-check "and the next step" said '^kcache: vol: its key is wiped: reads and writes fail; detach it and attach it again$'
+check "and the next step" said '^kcache: vol: its key is wiped: reads and writes fail; run kcache resume vol, or detach it$'
 check "in JSON too" expect_exit 9 kcache status vol --json
 check "status of all is not an error" expect_exit 0 kcache status
 check "a wiped volume detaches" kcache detach vol

@@ -9,7 +9,7 @@
 /**
  * struct kc_event - what happened, in EBS's and CloudTrail's vocabulary
  * @event: "createVolume", "attachVolume", "detachVolume", "reattachVolume", "Decrypt",
- *	"addRecipient", "removeRecipient", "rewrapVolume",
+ *	"suspendVolume", "resumeVolume", "addRecipient", "removeRecipient", "rewrapVolume",
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...
  * @volume, @device, @name, @key, @request_id: NULL where it has none
  * @source_key: rewrapVolume: the key whose copy of the DEK was replaced

@@ -62,7 +62,6 @@ static bool loop_base(dev_t top, dev_t *base)
 	return true;
 }
 
-/* Does @top stand on @base, directly or further down? */
 static bool stands_on(dev_t top, dev_t base, int depth)
 {
 	char path[400];
@@ -88,6 +87,11 @@ static bool stands_on(dev_t top, dev_t base, int depth)
 	}
 	closedir(d);
 	return found;
+}
+
+bool kc_blk_stands_on(dev_t top, dev_t base)
+{
+	return stands_on(top, base, STACK_MAX);
 }
 
 /**
@@ -175,7 +179,7 @@ static bool would_wait(const struct others *l, const struct other *o)
 	if (o->held)
 		return true;
 	for (i = 0; l->any_held && i < l->n; i++)
-		if (l->all[i].held && stands_on(o->dev, l->all[i].dev, STACK_MAX))
+		if (l->all[i].held && kc_blk_stands_on(o->dev, l->all[i].dev))
 			return true;
 	return false;
 }
@@ -254,7 +258,7 @@ static bool is_twin(const struct kc_blk *b, dev_t dev, int fd, const char *uuid,
 	/* a block at a time, not what comes after it */
 	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	return (mentions(fd, 0, uuid) || mentions(fd, (off_t)area, uuid)) && carries(fd, uuid) &&
-	       (b->is_file || (!stands_on(dev, b->dev, STACK_MAX) && !stands_on(b->dev, dev, STACK_MAX)));
+	       (b->is_file || (!kc_blk_stands_on(dev, b->dev) && !kc_blk_stands_on(b->dev, dev)));
 }
 
 int kc_blk_refuse_twins(const struct kc_blk *b, const char *uuid, uint64_t area, struct kc_error *err)

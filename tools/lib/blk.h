@@ -93,6 +93,18 @@ bool kc_blk_holder(const struct kc_blk *b, const char *prefix, char *name, size_
  */
 int kc_blk_scan(int (*fn)(const char *node, const char *uuid, void *data), void *data, struct kc_error *err);
 
+/** kc_blk_stands_on() - does @top stand on @base, directly or further down? sysfs says so */
+bool kc_blk_stands_on(dev_t top, dev_t base);
+
+/**
+ * kc_blk_vital() - would this host come to a halt if I/O to @dev waited?
+ * @needed: paths that must stay within reach, NULL at the end; ones that are not there count by their folder
+ * @text: receives what stands on it: "the root filesystem", "swap", "/var, where /var/lib/kcache is"
+ *
+ * Also through what is stacked on @dev, a logical volume for instance.
+ */
+bool kc_blk_vital(dev_t dev, const char *const needed[], char *text, size_t size);
+
 /** kc_blk_refuse_leg() - KC_BUSY if @b is one path of a multipath device */
 int kc_blk_refuse_leg(const struct kc_blk *b, struct kc_error *err);
 

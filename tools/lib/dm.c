@@ -430,3 +430,23 @@ bool kc_dm_word(const char *info, const char *name, char *value, size_t size)
 	}
 	return false;
 }
+
+void kc_dm_key_state(const struct kc_dm *d, char state[static 16])
+{
+	if (strcmp(d->target, "kcache") != 0 || !kc_dm_word(d->info, "key", state, 16))
+		snprintf(state, 16, "unknown");
+}
+
+bool kc_dm_waits(const struct kc_dm *d)
+{
+	return d->suspended || strstr(d->table, " on_expiry:freeze");
+}
+
+bool kc_dm_ephemeral(const struct kc_dm *d)
+{
+	uint64_t start;
+
+	/* <cipher> <key> <iv_offset> <device> <offset> */
+	return strcmp(d->target, "kcache") == 0 &&
+	       sscanf(d->table, "%*s %*s %*s %*s %" SCNu64, &start) == 1 && start == 0;
+}

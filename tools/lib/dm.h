@@ -99,6 +99,22 @@ int kc_dm_remove(const char *name, bool deferred, struct kc_error *err);
 /** kc_dm_word() - the value of word @name in an INFO status; false if it is not there */
 bool kc_dm_word(const char *info, const char *name, char *value, size_t size);
 
+/**
+ * kc_dm_key_state() - "valid", "wiped" or "expired"; "unknown" if the target in place is not ours
+ * @state: what kc_dm_get() found, copied
+ */
+void kc_dm_key_state(const struct kc_dm *d, char state[static 16]);
+
+/** kc_dm_waits() - does I/O to it wait, rather than fail, while its key is away? */
+bool kc_dm_waits(const struct kc_dm *d);
+
+/**
+ * kc_dm_ephemeral() - a volume without a header, whose key is nowhere else?
+ *
+ * Its data begins where the device below begins; any other volume has its header there.
+ */
+bool kc_dm_ephemeral(const struct kc_dm *d);
+
 /** kc_dm_debug() - let libdevmapper's own messages through to stderr */
 void kc_dm_debug(void);
 
