@@ -44,6 +44,8 @@ static const struct {
 	{ "detach", "  kcache detach data\n" },
 	{ "suspend", "  kcache suspend data\n" },
 	{ "resume", "  kcache resume data\n" },
+	{ "resize", "  kcache resize data\n"
+		"  kcache resize data --size 20G\n" },
 	{ "status", "  kcache status data --json\n" },
 	{ "list", "  kcache list --json\n" },
 	{ "dump", "  kcache dump /dev/sdb\n" },

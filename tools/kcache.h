@@ -38,6 +38,7 @@ struct json_object;
 	X(OPT_DISCARDS, "allow-discards", 0, FLAG, NULL, "pass discards (TRIM) down to the device") \
 	X(OPT_GRANT_TOKEN, "grant-token", 0, STRING, "TOKEN", "by a grant that was made for this host just now") \
 	X(OPT_LAZY, "lazy", 0, FLAG, NULL, "if in use, detach when the last user goes") \
+	X(OPT_SIZE, "size", 0, STRING, "BYTES", "bytes, or a number of K, M, G or T of 1024 each") \
 	X(OPT_TIMEOUT, "timeout", 't', NUMBER, "SECONDS", "deadline for all that a KMS is asked") \
 	X(OPT_NO_HEADINGS, "no-headings", 'n', FLAG, NULL, "leave the headings out") \
 	X(OPT_ALIAS, "alias", 0, STRING, "NAME", "call the new key local:alias/NAME") \
@@ -208,6 +209,8 @@ int cmd_detach(struct kc_run *r);
 int check_name(struct kc_run *r);	/* NAME of a verb that takes it first */
 int cmd_suspend(struct kc_run *r);
 int cmd_resume(struct kc_run *r);
+int cmd_resize(struct kc_run *r);
+int check_resize(struct kc_run *r);
 int cmd_status(struct kc_run *r);
 int cmd_list(struct kc_run *r);
 int cmd_dump(struct kc_run *r);

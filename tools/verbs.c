@@ -19,6 +19,8 @@ const struct kc_verb kc_verbs[] = {
 	  O(FORCE), true, cmd_suspend, check_name },
 	{ "resume", "luksResume", "NAME", "have its key unwrapped again, I/O goes on", 1, 1,
 	  O(KEY) | O(TIMEOUT), true, cmd_resume, check_name },
+	{ "resize", NULL, "NAME", "take over the size of its device, or another one; asks no KMS", 1, 1,
+	  O(SIZE) | O(FORCE), true, cmd_resize, check_resize },
 	{ "status", NULL, "[NAME]", "what is attached; 9 if the key of NAME is gone", 0, 1,
 	  0, true, cmd_status, check_name },
 	{ "list", "ls", "", "volumes that are attached or known to this host", 0, 0,

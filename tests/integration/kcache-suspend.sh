@@ -23,7 +23,7 @@ other=$LOOP
 volume 24M
 d=$LOOP uuid=$VOL
 key=$(kcache key list --json | jq -r '.keys[0].key')
-kcache attach -q "$d" vol
+kcache attach -q "$d" vol >/dev/null
 on_exit kcache detach vol
 on_exit umount $mnt
 on_exit kcache resume vol

@@ -9,7 +9,8 @@
 /**
  * struct kc_event - what happened, in EBS's and CloudTrail's vocabulary
  * @event: "createVolume", "attachVolume", "detachVolume", "reattachVolume", "Decrypt",
- *	"suspendVolume", "resumeVolume", "addRecipient", "removeRecipient", "rewrapVolume",
+ *	"suspendVolume", "resumeVolume", "modifyVolume", "addRecipient", "removeRecipient",
+ *	"rewrapVolume",
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...
  * @volume, @device, @name, @key, @request_id: NULL where it has none
  * @source_key: rewrapVolume: the key whose copy of the DEK was replaced

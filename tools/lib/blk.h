@@ -79,6 +79,15 @@ int kc_blk_blank(const struct kc_blk *b, char *found, size_t size, struct kc_err
 int kc_blk_wipe_signatures(struct kc_blk *b, struct kc_error *err);
 
 /**
+ * kc_blk_reach() - how far does what is on a device reach?
+ * @node: the device
+ * @dev: its number
+ * @what: receives what it is, "ext4" or "held by dm-3 (top)"; empty if nothing is known to be there
+ * @end: receives bytes from the start, UINT64_MAX if that cannot be told
+ */
+int kc_blk_reach(const char *node, dev_t dev, char *what, size_t size, uint64_t *end, struct kc_error *err);
+
+/**
  * kc_blk_holder() - a mapped device on top of @b whose device-mapper UUID starts with @prefix
  * @name: receives its name
  */

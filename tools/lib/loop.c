@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
+#include <linux/major.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "blk.h"
 #include "loop.h"
 
 static int failed(struct kc_error *err, const char *doing)
@@ -59,4 +64,47 @@ int kc_loop_setup(int fd, bool read_only, dev_t *dev, struct kc_error *err)
 	failed(err, "LOOP_CONFIGURE");
 	close(control);
 	return -1;
+}
+
+/* Bytes of the file behind @dev; 0 if that cannot be told, because it was removed for instance. */
+static uint64_t file_size(dev_t dev)
+{
+	char path[64], file[PATH_MAX];
+	uint64_t size = 0;
+	struct stat st;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file", major(dev), minor(dev));
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fgets(file, sizeof(file), f)) {
+		file[strcspn(file, "\n")] = '\0';
+		if (stat(file, &st) == 0 && S_ISREG(st.st_mode))
+			size = (uint64_t)st.st_size;
+	}
+	fclose(f);
+	return size;
+}
+
+int kc_loop_grow(dev_t dev, struct kc_error *err)
+{
+	uint64_t size;
+	char node[64];
+	int fd, e = 0;
+
+	if (major(dev) != LOOP_MAJOR)
+		return 0;
+	kc_blk_name(dev, node, sizeof(node));
+	fd = open(node, O_RDONLY | O_CLOEXEC);
+	/* an offset or a limit is taken into account by the kernel */
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size) ||
+	    (file_size(dev) > size && ioctl(fd, LOOP_SET_CAPACITY, 0)))
+		e = errno;
+	if (fd >= 0)
+		close(fd);
+	if (!e)
+		return 0;
+	return kc_fail(err, e == EACCES || e == EPERM ? KC_PERM : KC_DEVICE, NULL,
+		       "cannot have %s take over the size of its file: %s", node, strerror(e));
 }

@@ -18,4 +18,12 @@
  */
 int kc_loop_setup(int fd, bool read_only, dev_t *dev, struct kc_error *err);
 
+/**
+ * kc_loop_grow() - have a loop device see that its file is larger by now
+ * @dev: a block device; nothing is done if it is no loop device
+ *
+ * A file that is smaller is left alone: what is beyond its end could not even be written any more.
+ */
+int kc_loop_grow(dev_t dev, struct kc_error *err);
+
 #endif
