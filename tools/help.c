@@ -54,6 +54,8 @@ static const struct {
 	{ "recipient add", "  kcache recipient add /dev/sdb --key local:alias/spare\n" },
 	{ "recipient remove", "  kcache recipient remove /dev/sdb --key local:alias/spare\n" },
 	{ "recipient list", "  kcache recipient list /dev/sdb\n" },
+	{ "erase", "  kcache erase /dev/sdb --dry-run\n"
+		"  kcache erase /dev/sdb\n" },
 	{ "key create", "  kcache key create --alias archive --description 'archived volumes'\n" },
 	{ "key list", "  kcache key list --json\n" },
 	{ "key describe", "  kcache key describe local:alias/kcache\n" },

@@ -30,7 +30,7 @@ struct json_object;
 	X(OPT_HELP, "help", 'h', FLAG, NULL, "print help, of a verb if one is given") \
 	X(OPT_VERSION, "version", 'V', FLAG, NULL, "print the version") \
 	X(OPT_KEY, "key", 'k', STRING, "KEY", "KMS key, an alias or a canonical id") \
-	X(OPT_FORCE, "force", 0, FLAG, NULL, "overwrite what is there") \
+	X(OPT_FORCE, "force", 0, FLAG, NULL, "over what is there, and without asking") \
 	X(OPT_DRY_RUN, "dry-run", 0, FLAG, NULL, "check, change nothing, ask no KMS") \
 	X(OPT_SECTOR_SIZE, "sector-size", 0, NUMBER, "BYTES", "512, 1024, 2048 or 4096") \
 	X(OPT_LABEL, "label", 0, STRING, "LABEL", "LUKS2 label of the volume") \
@@ -220,6 +220,7 @@ int cmd_recipient_add(struct kc_run *r);
 int cmd_recipient_remove(struct kc_run *r);
 int check_recipient(struct kc_run *r);
 int cmd_recipient_list(struct kc_run *r);
+int cmd_erase(struct kc_run *r);
 int cmd_key_create(struct kc_run *r);
 int cmd_key_list(struct kc_run *r);
 int cmd_key_describe(struct kc_run *r);

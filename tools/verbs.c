@@ -35,6 +35,8 @@ const struct kc_verb kc_verbs[] = {
 	  O(KEY) | O(FROM) | O(FORCE) | O(TIMEOUT), true, cmd_recipient_remove, check_recipient },
 	{ "recipient list", NULL, "DEVICE", "the KMS keys that open the volume", 1, 1,
 	  O(NO_HEADINGS), true, cmd_recipient_list, NULL },
+	{ "erase", NULL, "DEVICE", "destroy its header: nobody can read it any more; asks no KMS", 1, 1,
+	  O(FORCE) | O(DRY_RUN), true, cmd_erase, NULL },
 	{ "key create", NULL, "", "make a key in the local keystore; prints its id", 0, 0,
 	  O(ALIAS) | O(DESCRIPTION) | O(EXTERNAL) | O(PROVIDER) | O(TIMEOUT), true, cmd_key_create, NULL },
 	{ "key list", NULL, "", "the keys of the local keystore", 0, 0,

@@ -29,7 +29,7 @@
  */
 #define COPY_MAX (256U << 10)
 
-#define NEXT_BACKUP "restore the header from a backup of it"
+#define NEXT_BACKUP "put it back with kcache header restore, from a backup of it"
 
 static void cslog(int level, const char *msg, void *data)
 {
@@ -114,25 +114,37 @@ static int write_start(int fd, const uint8_t *buf, size_t len, struct kc_error *
 	return 0;
 }
 
-/* libcryptsetup would not load it: is it a header of ours all the same? */
-static int not_loaded(int fd, const struct kc_cslog *log, struct kc_error *err)
+bool kc_header_identity(int fd, char uuid[static KC_UUID_LEN + 1], bool *ours)
 {
 	char luks_only[] = "crypto_LUKS";
 	char *filter[] = { luks_only, NULL };
 	blkid_probe pr = blkid_new_probe();
-	const char *subsystem = NULL;
-	bool luks = false, ours = false;
+	const char *value;
+	bool luks = false;
 
+	uuid[0] = '\0';
+	*ours = false;
 	if (pr && !blkid_probe_set_device(pr, fd, 0, 0)) {
 		blkid_probe_enable_superblocks(pr, 1);
 		/* the subsystem counts as a label */
-		blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL);
+		blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID | BLKID_SUBLKS_LABEL);
 		blkid_probe_filter_superblocks_type(pr, BLKID_FLTR_ONLYIN, filter);
 		luks = !blkid_do_probe(pr);
-		if (luks && !blkid_probe_lookup_value(pr, "SUBSYSTEM", &subsystem, NULL))
-			ours = !strcmp(subsystem, KC_SUBSYSTEM);
+		if (luks && !blkid_probe_lookup_value(pr, "SUBSYSTEM", &value, NULL))
+			*ours = !strcmp(value, KC_SUBSYSTEM);
+		if (luks && !blkid_probe_lookup_value(pr, "UUID", &value, NULL) && kc_uuid_valid(value))
+			memcpy(uuid, value, KC_UUID_LEN + 1);
 	}
 	blkid_free_probe(pr);
+	return luks;
+}
+
+/* libcryptsetup would not load it: is it a header of ours all the same? */
+static int not_loaded(int fd, const struct kc_cslog *log, struct kc_error *err)
+{
+	char uuid[KC_UUID_LEN + 1];
+	bool ours, luks = kc_header_identity(fd, uuid, &ours);
+
 	if (ours)
 		return kc_fail(err, KC_TAMPERED, NEXT_BACKUP,
 			       "libcryptsetup refuses the LUKS2 header%s%s", log->text[0] ? ": " : "",
@@ -148,12 +160,11 @@ static int not_loaded(int fd, const struct kc_cslog *log, struct kc_error *err)
 static int find_damage(struct kc_header *h, const uint8_t *before, size_t len, struct kc_error *err)
 {
 	uint8_t *after = malloc(len);
-	uint64_t keyslots;
 	int r = after ? 0 : kc_fail(err, KC_NOMEM, NULL, "out of memory for a header");
 
 	if (!r)
 		r = read_start(h->copy_fd, after, len, err);
-	if (!r && (crypt_get_metadata_size(h->cd, &h->area, &keyslots) || h->area > len / 2))
+	if (!r && (crypt_get_metadata_size(h->cd, &h->area, &h->keyslots) || h->area > len / 2))
 		r = kc_fail(err, KC_TAMPERED, KC_NEXT_EDITED,
 			    "LUKS2 header: the metadata areas do not fit into the device");
 	if (!r && memcmp(before, after, h->area))

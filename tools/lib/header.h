@@ -26,6 +26,7 @@ struct crypt_device;
  * @unfinished: subsystem "kcache" and no token: a create that did not finish
  * @damaged_copy: 0, or 1 (primary) or 2 (secondary) header copy damaged on the disk
  * @area: bytes of one copy of the metadata; only with @own_cd
+ * @keyslots: bytes of the keyslots area, which follows the two copies; only with @own_cd
  * @tokens: the kcache tokens, by token number
  * @n_tokens: how many
  * @cd: libcryptsetup's context on the copy in memory, which has the metadata but
@@ -41,6 +42,7 @@ struct kc_header {
 	bool unfinished;
 	int damaged_copy;
 	uint64_t area;
+	uint64_t keyslots;
 	struct kc_token *tokens;
 	unsigned int n_tokens;
 	struct crypt_device *cd;
@@ -60,6 +62,16 @@ struct kc_header {
  * (token kcache-op); an unfinished create is 0 with @h->unfinished.
  */
 int kc_header_load(int fd, struct kc_header *h, struct kc_error *err);
+
+/**
+ * kc_header_identity() - what a LUKS header says of itself, as far as it can be read at all
+ * @fd: a device or file with a header that kc_header_load() may have refused
+ * @uuid: receives its UUID, "" if there is none
+ * @ours: whether its subsystem is kcache
+ *
+ * Return: whether there is a LUKS header, or one copy of one.
+ */
+bool kc_header_identity(int fd, char uuid[static KC_UUID_LEN + 1], bool *ours);
 
 /**
  * kc_header_load_cd() - the same rules on a context that somebody else opened

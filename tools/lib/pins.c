@@ -20,6 +20,10 @@
 
 #define FILE_MAX 65536
 #define KEYS_MAX 32
+#define BACKUPS_MAX 16
+/* so that a file with all of them stays below FILE_MAX, whatever has to be escaped in it */
+#define PATH_LEN_MAX 1000
+#define PATH_RE "^/[^[:cntrl:]]*$"
 #define NEXT_OWNER "chown it to root and chmod it go-w"
 #define NEXT_FORGET "if the file is damaged, remove it: the volume is then a new one to this host"
 
@@ -146,12 +150,41 @@ static int on_keys(struct kc_strict *s, const char *name, struct json_object *v)
 	return 0;
 }
 
+static bool path_fits(const char *path)
+{
+	return path && strlen(path) <= PATH_LEN_MAX && kc_matches(PATH_RE, path);
+}
+
+static int on_backups(struct kc_strict *s, const char *name, struct json_object *v)
+{
+	struct kc_known *k = known(s);
+	size_t i, n = json_object_is_type(v, json_type_array) ? json_object_array_length(v) : 0;
+
+	if (!n || n > BACKUPS_MAX)
+		return kc_strict_bad(s, name, v, "a list of 1 to 16 paths");
+	k->backups = calloc(n, sizeof(*k->backups));
+	if (!k->backups)
+		return no_memory(s->err);
+	for (i = 0; i < n; i++) {
+		const char *path = kc_strict_text(json_object_array_get_idx(v, i));
+
+		if (!path_fits(path))
+			return kc_strict_bad(s, name, v, "a list of absolute paths");
+		k->backups[i] = strdup(path);
+		if (!k->backups[i])
+			return no_memory(s->err);
+		k->n_backups++;
+	}
+	return 0;
+}
+
 static const struct kc_member known_members[] = {
 	{ "version", on_version, false },
 	{ "uuid", on_uuid, false },
 	{ "lineage", on_lineage, false },
 	{ "generation", on_generation, false },
 	{ "keys", on_keys, false },
+	{ "backups", on_backups, true },
 };
 
 /* A whole small file as text; ENOENT is 0 with NULL in @text. */
@@ -225,38 +258,44 @@ int kc_known_load(const struct kc_conf *c, const char *uuid, struct kc_known *k,
 	return r;
 }
 
-void kc_known_free(struct kc_known *k)
+static void free_list(char **list, size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < k->n_keys; i++)
-		free(k->keys[i]);
-	free(k->keys);
+	for (i = 0; i < n; i++)
+		free(list[i]);
+	free(list);
+}
+
+void kc_known_free(struct kc_known *k)
+{
+	free_list(k->keys, k->n_keys);
+	free_list(k->backups, k->n_backups);
 	memset(k, 0, sizeof(*k));
 }
 
-/* @key to the end of the list, where status looks for the one used last; the oldest goes. */
-static int add_key(struct kc_known *k, const char *key, struct kc_error *err)
+/* @text to the end of a list of at most @max, whose oldest goes: status takes the last key for the one in use. */
+static int add_last(char ***list, size_t *n, size_t max, const char *text, struct kc_error *err)
 {
-	char **keys, *copy = strdup(key);
+	char **more, *copy = strdup(text);
 	size_t i;
 
-	keys = copy ? reallocarray(k->keys, k->n_keys + 1, sizeof(*keys)) : NULL;
-	if (!keys) {
+	more = copy ? reallocarray(*list, *n + 1, sizeof(*more)) : NULL;
+	if (!more) {
 		free(copy);
 		return no_memory(err);
 	}
-	k->keys = keys;
-	for (i = 0; i < k->n_keys && strcmp(keys[i], key); i++)
+	*list = more;
+	for (i = 0; i < *n && strcmp(more[i], text); i++)
 		;
-	if (i == k->n_keys && k->n_keys == KEYS_MAX)
+	if (i == *n && *n == max)
 		i = 0;
-	if (i < k->n_keys) {
-		free(keys[i]);
-		memmove(keys + i, keys + i + 1, (k->n_keys - i - 1) * sizeof(*keys));
-		k->n_keys--;
+	if (i < *n) {
+		free(more[i]);
+		memmove(more + i, more + i + 1, (*n - i - 1) * sizeof(*more));
+		(*n)--;
 	}
-	keys[k->n_keys++] = copy;
+	more[(*n)++] = copy;
 	return 0;
 }
 
@@ -268,38 +307,41 @@ static bool add(struct json_object *o, const char *name, struct json_object *v)
 	return false;
 }
 
-static bool add_keys(struct json_object *keys, const struct kc_known *k)
+/* NULL when out of memory. */
+static struct json_object *to_array(char **list, size_t n)
 {
+	struct json_object *array = json_object_new_array();
 	size_t i;
 
-	for (i = 0; i < k->n_keys; i++) {
-		struct json_object *key = json_object_new_string(k->keys[i]);
+	for (i = 0; array && i < n; i++) {
+		struct json_object *text = json_object_new_string(list[i]);
 
-		if (!key || json_object_array_add(keys, key)) {
-			json_object_put(key);
-			return false;
+		if (!text || json_object_array_add(array, text)) {
+			json_object_put(text);
+			json_object_put(array);
+			return NULL;
 		}
 	}
-	return true;
+	return array;
 }
 
 /* NULL when out of memory. */
 static char *to_json(const struct kc_known *k)
 {
-	struct json_object *o = json_object_new_object(), *keys = json_object_new_array();
+	struct json_object *o = json_object_new_object();
 	char generation[24];
 	char *text = NULL;
 
 	snprintf(generation, sizeof(generation), "%" PRIu64, k->generation);
-	if (o && keys && add_keys(keys, k) && add(o, "version", json_object_new_int(1)) &&
+	if (o && add(o, "version", json_object_new_int(1)) &&
 	    add(o, "uuid", json_object_new_string(k->uuid)) &&
 	    add(o, "lineage", json_object_new_string(k->lineage)) &&
 	    add(o, "generation", json_object_new_string(generation)) &&
-	    add(o, "keys", json_object_get(keys)) &&
+	    add(o, "keys", to_array(k->keys, k->n_keys)) &&
+	    (!k->n_backups || add(o, "backups", to_array(k->backups, k->n_backups))) &&
 	    asprintf(&text, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
 						JSON_C_TO_STRING_NOSLASHESCAPE)) < 0)
 		text = NULL;
-	json_object_put(keys);
 	json_object_put(o);
 	return text;
 }
@@ -370,7 +412,7 @@ static int remember(const struct folder *f, const struct kc_header *h, const str
 		memcpy(k.uuid, h->layout.uuid, sizeof(k.uuid));
 		memcpy(k.lineage, t->lineage, sizeof(k.lineage));
 		k.generation = generation;
-		r = add_key(&k, key, err);
+		r = add_last(&k.keys, &k.n_keys, KEYS_MAX, key, err);
 	}
 	if (!r)
 		r = replace(f, &k, err);
@@ -425,6 +467,58 @@ int kc_known_forget(const struct kc_conf *c, const char *uuid, const char *key, 
 		r = io_failed(err, "lock", f.path);
 	if (!r)
 		r = forget(&f, uuid, key, err);
+	close_folder(&f);
+	return r;
+}
+
+static int remember_backup(const struct folder *f, const char *uuid, const char *path, struct kc_error *err)
+{
+	struct kc_known k;
+	int r = load(f, uuid, &k, err);
+
+	if (!r && !k.uuid[0])
+		r = kc_fail(err, KC_DEVICE, "attach it once", "this host does not know volume %s", uuid);
+	if (!r)
+		r = add_last(&k.backups, &k.n_backups, BACKUPS_MAX, path, err);
+	if (!r)
+		r = replace(f, &k, err);
+	kc_known_free(&k);
+	return r;
+}
+
+int kc_known_backup(const struct kc_conf *c, const char *uuid, const char *path, struct kc_error *err)
+{
+	struct folder f;
+	int r;
+
+	if (!path_fits(path))
+		return kc_fail(err, KC_USAGE, NULL,
+			       "a path that is remembered is absolute, without control characters, and has at most %d bytes",
+			       PATH_LEN_MAX);
+	r = open_folder(c, true, &f, err);
+	if (r)
+		return r;
+	if (flock(f.fd, LOCK_EX))
+		r = io_failed(err, "lock", f.path);
+	if (!r)
+		r = remember_backup(&f, uuid, path, err);
+	close_folder(&f);
+	return r;
+}
+
+int kc_known_remove(const struct kc_conf *c, const char *uuid, struct kc_error *err)
+{
+	char name[KC_UUID_LEN + 8];
+	struct folder f;
+	int r = open_folder(c, false, &f, err);
+
+	if (r || f.fd < 0)
+		return r;
+	snprintf(name, sizeof(name), "%s.json", uuid);
+	if (flock(f.fd, LOCK_EX))
+		r = io_failed(err, "lock", f.path);
+	else if ((unlinkat(f.fd, name, 0) && errno != ENOENT) || fsync(f.fd))
+		r = io_failed(err, "remove a volume from", f.path);
 	close_folder(&f);
 	return r;
 }
@@ -490,8 +584,7 @@ static bool pinned(const struct kc_conf *c, const struct kc_known *k, const char
 	return named && !strcmp(named, key);
 }
 
-int kc_pin_check(const struct kc_conf *c, const struct kc_token *t, const struct kc_known *k,
-		 const char *named, struct kc_error *err)
+int kc_pin_age(const struct kc_token *t, const struct kc_known *k, struct kc_error *err)
 {
 	const struct kc_context *ctx = &t->binding.context;
 
@@ -503,6 +596,16 @@ int kc_pin_check(const struct kc_conf *c, const struct kc_token *t, const struct
 		return kc_fail(err, KC_TAMPERED, KC_NEXT_EDITED,
 			       "token %d is for another data key (lineage %s) than this host knows the volume by (%s)",
 			       t->slot, t->lineage, k->lineage);
+	return 0;
+}
+
+int kc_pin_check(const struct kc_conf *c, const struct kc_token *t, const struct kc_known *k,
+		 const char *named, struct kc_error *err)
+{
+	int r = kc_pin_age(t, k, err);
+
+	if (r)
+		return r;
 	if (!pinned(c, k, named, t->binding.key))
 		return kc_fail(err, KC_TAMPERED,
 			       "if you trust this key, name it once with --key, or put allow_key into kcache.conf",

@@ -13,6 +13,8 @@
 /**
  * struct kc_known - what is remembered of a volume: <state_dir>/volumes/<uuid>.json, no secrets
  * @keys: canonical key ids it was opened with, the last one last; at most 32
+ * @backups: absolute paths of the backups of its header that were made here, the last one last;
+ *	at most 16. They may have been moved or deleted since
  */
 struct kc_known {
 	char uuid[KC_UUID_LEN + 1];
@@ -20,6 +22,8 @@ struct kc_known {
 	uint64_t generation;
 	char **keys;
 	size_t n_keys;
+	char **backups;
+	size_t n_backups;
 };
 
 /** kc_known_load() - 0 with an empty @k (k->uuid[0] == 0) for a volume never seen */
@@ -44,6 +48,18 @@ int kc_known_save(const struct kc_conf *c, const struct kc_header *h, const stru
 int kc_known_forget(const struct kc_conf *c, const char *uuid, const char *key, struct kc_error *err);
 
 /**
+ * kc_known_backup() - a backup of the header of a known volume is at @path
+ * @path: absolute
+ *
+ * Return: 0; KC_DEVICE where the volume is not known, since only an unwrapped DEK makes it so;
+ * KC_USAGE for a path that is too long or has control characters.
+ */
+int kc_known_backup(const struct kc_conf *c, const char *uuid, const char *path, struct kc_error *err);
+
+/** kc_known_remove() - forget a volume altogether; 0 also where nothing is known */
+int kc_known_remove(const struct kc_conf *c, const char *uuid, struct kc_error *err);
+
+/**
  * kc_known_each() - call @fn for every known volume, by uuid, until it returns non-zero
  *
  * A file that cannot be read is passed over, and its error is returned at the end.
@@ -52,12 +68,19 @@ int kc_known_each(const struct kc_conf *c, int (*fn)(const struct kc_known *k, v
 		  struct kc_error *err);
 
 /**
+ * kc_pin_age() - is this no older a header than the newest one seen, and of the same DEK?
+ *
+ * KC_TAMPERED for a generation lower than the highest one seen, and for another lineage in the
+ * same generation.
+ */
+int kc_pin_age(const struct kc_token *t, const struct kc_known *k, struct kc_error *err);
+
+/**
  * kc_pin_check() - may this token be used on this host?
  * @named: canonical id of a key named on the command line, or NULL
  *
  * Return: 0; KC_TAMPERED for a key that is neither allowed, nor known for this volume, nor named;
- * and, whatever was named, for a generation lower than the highest one seen, and for another
- * lineage in the same generation.
+ * and, whatever was named, where kc_pin_age() does not hold.
  */
 int kc_pin_check(const struct kc_conf *c, const struct kc_token *t, const struct kc_known *k,
 		 const char *named, struct kc_error *err);
