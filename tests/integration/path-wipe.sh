@@ -23,6 +23,8 @@ load() {
 }
 # the load has got somewhere, or has ended
 started() { rose m inline 0 || rose m fanned_out 0 || ! running "$fio"; }
+# the load has met a wipe, or has ended
+met() { rose m errors 0 || ! running "$fio"; }
 # the load has met nothing but I/O errors, and has ended by itself
 clean() {
 	local code=0
@@ -71,6 +73,8 @@ for shape in '--bs=4k --iodepth=32' '--bsrange=512-64k --iodepth=8 --numjobs=2' 
 		wipe m
 		t0=$(($(now) - t0))
 		[ $t0 -le $slowest ] || slowest=$t0
+		# the first time until something has met it: large I/O in flight can take longer
+		wait_for 10 met
 		sleep 0.1
 		set_key m wip
 		sleep 0.1
