@@ -6,10 +6,10 @@
 #include <libcryptsetup.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "audit.h"
 #include "blk.h"
+#include "ephemeral.h"
 #include "header.h"
 #include "kcache.h"
 #include "kms.h"
@@ -45,34 +45,7 @@ int check_create(struct kc_run *r)
 	/* LUKS2 has 48 bytes for it, with the NUL */
 	if (kc_given(r, OPT_LABEL) && strlen(r->opt[OPT_LABEL]) > 47)
 		return kc_fail(&r->err, KC_USAGE, NULL, "--label is longer than 47 bytes: `%s'", r->opt[OPT_LABEL]);
-	return 0;
-}
-
-/* A random UUID, version 4 (RFC 4122, 4.4): libuuid would be one more library for this. */
-static int choose_uuid(char uuid[static KC_UUID_LEN + 1], struct kc_error *err)
-{
-	unsigned char u[16];
-
-	if (getrandom(u, sizeof(u), 0) != (ssize_t)sizeof(u))
-		return kc_fail(err, KC_DEVICE, NULL, "the kernel gives no random numbers");
-	u[6] = (unsigned char)((u[6] & 0x0f) | 0x40);
-	u[8] = (unsigned char)((u[8] & 0x3f) | 0x80);
-	snprintf(uuid, KC_UUID_LEN + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		 u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-	return 0;
-}
-
-static int take_device(struct create *c)
-{
-	struct kc_error *err = &c->r->err;
-	int ret;
-
-	ret = kc_blk_open(c->r->device, &c->blk, err);
-	if (!ret)
-		ret = kc_blk_refuse_leg(&c->blk, err);
-	if (!ret && c->blk.zoned)
-		ret = kc_fail(err, KC_DEVICE, NULL, "zoned devices are not supported");
-	return ret ? ret : kc_blk_claim(&c->blk, true, err);
+	return kc_check_ephemeral(r);
 }
 
 static int plan(struct create *c)
@@ -80,7 +53,7 @@ static int plan(struct create *c)
 	struct kc_error *err = &c->r->err;
 	int ret;
 
-	ret = choose_uuid(c->f.uuid, err);
+	ret = kc_new_uuid(c->f.uuid, err);
 	if (ret)
 		return ret;
 	c->f.label = c->r->opt[OPT_LABEL];
@@ -97,8 +70,7 @@ static int plan(struct create *c)
 /* What is on it? Nothing, our own unfinished create, or something that --force may overwrite. */
 static int look_at_contents(struct create *c)
 {
-	struct kc_error *err = &c->r->err, probe = { 0 };
-	char found[512], question[640];
+	struct kc_error probe = { 0 };
 	struct kc_header h = { 0 };
 	int ret;
 
@@ -109,15 +81,7 @@ static int look_at_contents(struct create *c)
 		kc_verbose(c->r, "an earlier create did not finish here: completing it");
 		return 0;
 	}
-	ret = kc_blk_blank(&c->blk, found, sizeof(found), err);
-	if (ret || !found[0])
-		return ret;
-	snprintf(question, sizeof(question), "it is not blank: %s. Everything on it will be lost.", found);
-	c->overwrite = kc_given(c->r, OPT_FORCE) || kc_ask_yes(c->r, question);
-	if (!c->overwrite)
-		return kc_fail(err, KC_BUSY, "check that it is the right one, then use --force", "it is not blank: %s",
-			       found);
-	return 0;
+	return kc_refuse_contents(c->r, &c->blk, &c->overwrite);
 }
 
 static int choose_key(struct create *c)
@@ -235,7 +199,7 @@ static int create(struct create *c)
 {
 	int ret;
 
-	ret = take_device(c);
+	ret = kc_take_device(c->r, &c->blk);
 	if (!ret)
 		ret = plan(c);
 	if (!ret)
@@ -274,6 +238,8 @@ int cmd_create(struct kc_run *r)
 
 	snprintf(r->device, sizeof(r->device), "%s", r->arg[0]);
 	kc_stop_install();
+	if (kc_given(r, OPT_EPHEMERAL))
+		return kc_create_ephemeral(r);
 	ret = create(&c);
 	if (ret && c.written && !r->err.next[0])
 		snprintf(r->err.next, sizeof(r->err.next), "it has been written to; run the same command again");

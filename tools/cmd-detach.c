@@ -56,7 +56,7 @@ static int detach(struct kc_run *r, const struct kc_dm *d)
  * The configuration says where audit events go and nothing more here: one that
  * cannot be read must not keep a volume attached.
  */
-static void audit(struct kc_run *r, const struct kc_dm *d, int ret)
+static void audit(struct kc_run *r, const struct kc_dm *d, bool ephemeral, int ret)
 {
 	struct kc_error err = { 0 };
 
@@ -66,6 +66,7 @@ static void audit(struct kc_run *r, const struct kc_dm *d, int ret)
 	}
 	kc_audit_event(r, &(struct kc_event){
 		.event = "detachVolume",
+		.kind = ephemeral ? "ephemeral" : NULL,
 		.volume = d->volume,
 		.device = r->device,
 		.name = d->name,
@@ -93,7 +94,7 @@ static int print_result(struct kc_run *r, const char *volume, bool was_there, bo
 int cmd_detach(struct kc_run *r)
 {
 	struct kc_dm d, after;
-	bool found, still;
+	bool found, still, ephemeral;
 	int ret;
 
 	snprintf(r->volume, sizeof(r->volume), "%s", r->arg[0]);
@@ -106,8 +107,10 @@ int cmd_detach(struct kc_run *r)
 	}
 	if (d.below)
 		kc_blk_name(d.below, r->device, sizeof(r->device));
+	/* for the record alone: a table that cannot be read is no obstacle */
+	ephemeral = kc_dm_get(r->arg[0], &after, &still, NULL) == 0 && still && kc_dm_ephemeral(&after);
 	ret = detach(r, &d);
-	audit(r, &d, ret);
+	audit(r, &d, ephemeral, ret);
 	if (ret)
 		return ret;
 	if (kc_dm_find(r->arg[0], &after, &still, NULL))

@@ -21,10 +21,11 @@ struct line {
 	char device[256];
 	char key[KC_KEY_NAME_MAX];
 	char lineage[33];
-	char key_state[32];
+	char key_state[16];
 	uint64_t size;
 	uint64_t generation;
 	bool known;
+	bool ephemeral;
 };
 
 struct lines {
@@ -57,8 +58,8 @@ static int add_attached(const struct kc_dm *d, void *data)
 	snprintf(line->name, sizeof(line->name), "%s", d->name);
 	if (d->below)
 		kc_blk_name(d->below, line->device, sizeof(line->device));
-	if (!kc_dm_word(d->info, "key", line->key_state, sizeof(line->key_state)))
-		snprintf(line->key_state, sizeof(line->key_state), "unknown");
+	kc_dm_key_state(d, line->key_state);
+	line->ephemeral = kc_dm_ephemeral(d);
 	line->size = d->size;
 	return 0;
 }
@@ -116,6 +117,7 @@ static int print_json(struct lines *l)
 		kc_json_str(v, "uuid", line->uuid);
 		kc_json_bool(v, "attached", line->name[0] != '\0');
 		kc_json_bool(v, "known", line->known);
+		kc_json_bool(v, "ephemeral", line->ephemeral);
 		kc_json_str(v, "name", line->name);
 		kc_json_str(v, "device", line->device);
 		kc_json_str(v, "key_state", line->key_state);
@@ -148,7 +150,7 @@ static void print_text(const struct lines *l)
 
 		printf("%-16s %-36s %-20s %10s %-8s %s\n", or_dash(line->name), line->uuid, or_dash(line->device),
 		       line->name[0] ? kc_size_text(line->size, size) : "-", or_dash(line->key_state),
-		       or_dash(line->key));
+		       line->ephemeral ? "none: ephemeral" : or_dash(line->key));
 	}
 }
 

@@ -76,6 +76,7 @@ static struct json_object *to_json(const struct shown *s)
 	kc_json_bool(o, "allow_discards", has_option(&s->dm, "allow_discards"));
 	kc_json_int(o, "open_count", s->dm.opens);
 	kc_json_str(o, "target", s->dm.target);
+	kc_json_bool(o, "ephemeral", kc_dm_ephemeral(&s->dm));
 	kc_json_str(o, "driver", s->driver);
 	kc_json_str(o, "key", s->key);
 	for (i = 0; i < N_COUNTERS; i++)
@@ -91,8 +92,8 @@ static void to_text(const struct shown *s)
 	size_t i;
 
 	printf("%s\n", s->dm.name);
-	printf("  state:      %s%s%s\n", s->state, s->dm.read_only ? ", read-only" : "",
-	       has_option(&s->dm, "allow_discards") ? ", discards allowed" : "");
+	printf("  state:      %s%s%s%s\n", s->state, kc_dm_ephemeral(&s->dm) ? ", ephemeral" : "",
+	       s->dm.read_only ? ", read-only" : "", has_option(&s->dm, "allow_discards") ? ", discards allowed" : "");
 	printf("  key:        %s%s%s\n", s->key_state, s->lease[0] ? ", lease ends in s: " : "", s->lease);
 	printf("  volume:     %s\n", s->dm.volume);
 	printf("  device:     %s\n", s->device[0] ? s->device : "-");

@@ -39,7 +39,8 @@ static const struct {
 	const char *verb;
 	const char *text;
 } examples[] = {
-	{ "create", "  kcache create /dev/sdb --key local:alias/kcache\n" },
+	{ "create", "  kcache create /dev/sdb --key local:alias/kcache\n"
+		"  kcache create /dev/sdc --ephemeral scratch\n" },
 	{ "attach", "  kcache attach /dev/sdb data\n" },
 	{ "detach", "  kcache detach data\n" },
 	{ "suspend", "  kcache suspend data\n" },

@@ -34,6 +34,7 @@ struct json_object;
 	X(OPT_DRY_RUN, "dry-run", 0, FLAG, NULL, "check, change nothing, ask no KMS") \
 	X(OPT_SECTOR_SIZE, "sector-size", 0, NUMBER, "BYTES", "512, 1024, 2048 or 4096") \
 	X(OPT_LABEL, "label", 0, STRING, "LABEL", "LUKS2 label of the volume") \
+	X(OPT_EPHEMERAL, "ephemeral", 0, STRING, "NAME", "scratch space, mapped as NAME: its key is gone at detach") \
 	X(OPT_READONLY, "readonly", 'r', FLAG, NULL, "attach read-only") \
 	X(OPT_DISCARDS, "allow-discards", 0, FLAG, NULL, "pass discards (TRIM) down to the device") \
 	X(OPT_GRANT_TOKEN, "grant-token", 0, STRING, "TOKEN", "by a grant that was made for this host just now") \
@@ -185,6 +186,7 @@ int kc_json_print(struct kc_run *r, struct json_object *o);			/* prints and puts
 
 /* volume.c: what several verbs do */
 
+struct kc_blk;
 struct kc_event;
 struct kc_header;
 
@@ -193,6 +195,18 @@ void kc_audit_event(struct kc_run *r, const struct kc_event *e);
 
 /** kc_now() - RFC 3339, UTC, seconds */
 void kc_now(char text[static 32]);
+
+/** kc_new_uuid() - a random UUID of 36 characters and a NUL */
+int kc_new_uuid(char uuid[static 37], struct kc_error *err);
+
+/** kc_take_device() - open and claim @r->device, which is to be overwritten */
+int kc_take_device(struct kc_run *r, struct kc_blk *b);
+
+/**
+ * kc_refuse_contents() - KC_BUSY if a device is not blank, unless --force or a typed YES says to overwrite it
+ * @overwrite: receives whether there is something to overwrite
+ */
+int kc_refuse_contents(struct kc_run *r, const struct kc_blk *b, bool *overwrite);
 
 /** kc_warn_damaged() - say it if one of the two header copies is damaged */
 void kc_warn_damaged(const struct kc_run *r, const struct kc_header *h);

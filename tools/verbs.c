@@ -10,7 +10,8 @@
 /* a row: name, alias, arguments, help, min, max, options, needs_conf, handler, check */
 const struct kc_verb kc_verbs[] = {
 	{ "create", "format", "DEVICE", "make a new volume", 1, 1,
-	  O(KEY) | O(FORCE) | O(DRY_RUN) | O(SECTOR_SIZE) | O(LABEL) | O(TIMEOUT), true, cmd_create, check_create },
+	  O(KEY) | O(FORCE) | O(DRY_RUN) | O(SECTOR_SIZE) | O(LABEL) | O(TIMEOUT) |
+	  O(EPHEMERAL) | O(DISCARDS), true, cmd_create, check_create },
 	{ "attach", "open", "DEVICE NAME", "have its key unwrapped and map it as /dev/mapper/NAME", 2, 2,
 	  O(KEY) | O(READONLY) | O(DISCARDS) | O(GRANT_TOKEN) | O(TIMEOUT), true, cmd_attach, check_attach },
 	{ "detach", "close", "NAME", "unmap it and forget its key; asks no KMS", 1, 1,

@@ -61,7 +61,7 @@ check "what was written is what was read" cmp $mnt/data $mnt/more
 
 # --- smaller -----------------------------------------------------------------------
 check "smaller than the filesystem on it is refused" refused 5 "^kcache: vol \($loop\): what is on it \(ext4\) reaches to byte $((64 * MIB)), beyond $((63 * MIB)); make that smaller first, or use --force$" \
-	"$loop" kcache resize vol --size 63M
+	"$KCACHE_CONFIG" kcache resize vol --size 63M
 check "it is as it was" same "$(bytes)" $((64 * MIB))
 umount $mnt
 check "also if it is not mounted" refused 5 'reaches to byte' "$loop" kcache resize vol --size 63M

@@ -13,6 +13,7 @@ mkdir -p $mnt
 state() { kcache status vol --json 2>/dev/null | jq -r '.volumes[0] | .state + " " + .key_state'; }
 word() { dmsetup status vol | tr ' ' '\n' | sed -n "s/^$1://p"; }
 expired() { [ "$(word key)" = expired ]; }
+# refused is given the configuration for a device that its filesystem may write to meanwhile
 # in the background, with its pid in $waiter; a read that waits can be killed
 reader() { dd if=/dev/mapper/vol of=/dev/null bs=4096 count=1 iflag=direct status=none & waiter=$!; }
 waits() { grep -q '^State:.[DS]' "/proc/$1/status" && grep -qE 'io_schedule|blk|bio|dio|sb_start|percpu_rwsem|rwsem|kcache' "/proc/$1/stack"; }
@@ -123,11 +124,11 @@ check "until it is resumed" kcache resume vol
 check "then they do not" reads
 
 # --- what must not wait -----------------------------------------------------------------
-check "under the root filesystem it is refused" refused 5 'suspending it would bring this host to a halt: it carries the root filesystem; use --force' "$d" \
+check "under the root filesystem it is refused" refused 5 'suspending it would bring this host to a halt: it carries the root filesystem; use --force' "$KCACHE_CONFIG" \
 	unshare -m bash -c "mount --bind $mnt / && kcache suspend vol"
 mkdir $mnt/state
 sed "s,^state_dir.*,state_dir = $mnt/state/kcache," "$KCACHE_CONFIG" >"$STATE/there.conf"
-check "and under what resume needs" refused 5 "it carries $mnt, where $mnt/state/kcache is" "$d" kcache suspend vol --config "$STATE/there.conf"
+check "and under what resume needs" refused 5 "it carries $mnt, where $mnt/state/kcache is" "$KCACHE_CONFIG" kcache suspend vol --config "$STATE/there.conf"
 check "with --force it is suspended" kcache suspend vol --config "$STATE/there.conf" --force
 check "and something outside resumes it" kcache resume vol
 umount $mnt

@@ -90,7 +90,7 @@ static struct json_object *event_json(const struct kc_event *e)
 	    add(o, "result", x ? "failed" : "succeeded") &&
 	    add(o, "cause", x ? x->text : NULL) && add(o, "error", x ? x->provider_error : NULL) &&
 	    (!x || add_int(o, "exit-code", x->code)) &&
-	    add(o, "volume", e->volume) && add(o, "device", e->device) && add(o, "name", e->name) &&
+	    add(o, "kind", e->kind) && add(o, "volume", e->volume) && add(o, "device", e->device) && add(o, "name", e->name) &&
 	    add(o, "key", e->key) && add(o, "source-key", e->source_key) &&
 	    add(o, "wrapped-by", e->wrapped_by) && add(o, "proven-by", e->proven_by) &&
 	    add(o, "request-id", e->request_id) &&

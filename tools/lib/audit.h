@@ -12,6 +12,7 @@
  *	"suspendVolume", "resumeVolume", "modifyVolume", "addRecipient", "removeRecipient",
  *	"rewrapVolume",
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...
+ * @kind: "ephemeral" for a volume whose key is nowhere else, or NULL
  * @volume, @device, @name, @key, @request_id: NULL where it has none
  * @source_key: rewrapVolume: the key whose copy of the DEK was replaced
  * @wrapped_by: how a copy of the DEK was made, "ReEncrypt" or "Encrypt"
@@ -20,6 +21,7 @@
  */
 struct kc_event {
 	const char *event;
+	const char *kind;
 	const char *volume;
 	const char *device;
 	const char *name;
