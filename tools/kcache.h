@@ -234,6 +234,8 @@ int cmd_recipient_add(struct kc_run *r);
 int cmd_recipient_remove(struct kc_run *r);
 int check_recipient(struct kc_run *r);
 int cmd_recipient_list(struct kc_run *r);
+int cmd_header_backup(struct kc_run *r);
+int cmd_header_restore(struct kc_run *r);
 int cmd_erase(struct kc_run *r);
 int cmd_key_create(struct kc_run *r);
 int cmd_key_list(struct kc_run *r);

@@ -113,11 +113,14 @@ int kc_area_write(const struct kc_blk *b, uint64_t at, const uint8_t *buf, size_
 {
 	uint8_t *scratch = chunks(1, err);
 	size_t done, n;
-	int r;
+	int r = 0;
 
 	if (!scratch)
 		return KC_NOMEM;
-	r = put(b, at, buf, len, err);
+	for (done = 0; !r && done < len; done += n) {
+		n = len - done < CHUNK ? len - done : CHUNK;
+		r = put(b, at + done, buf + done, n, err);
+	}
 	if (!r)
 		r = flush(b, err);
 	for (done = 0; !r && done < len; done += n) {

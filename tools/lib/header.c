@@ -19,6 +19,7 @@
 #include <linux/fs.h>
 #include <openssl/crypto.h>
 
+#include "area.h"
 #include "header-private.h"
 #include "kdf.h"
 #include "strict.h"
@@ -228,6 +229,50 @@ int kc_header_load(int fd, struct kc_header *h, struct kc_error *err)
 	if (!r)
 		r = load_copy(h, bytes, len, size, err);
 	free(bytes);
+	return r;
+}
+
+int kc_header_load_bytes(const uint8_t *bytes, size_t len, uint64_t size, struct kc_header *h, struct kc_error *err)
+{
+	int fd, r;
+
+	memset(h, 0, sizeof(*h));
+	h->copy_fd = -1;
+	fd = kc_memfd("kcache-area", size, err);
+	if (fd < 0)
+		return KC_NOMEM;
+	r = write_start(fd, bytes, len < size ? len : (size_t)size, err);
+	if (!r)
+		r = kc_header_load(fd, h, err);
+	close(fd);
+	return r;
+}
+
+int kc_header_copy_area(const struct kc_header *h, int fd, uint8_t **bytes, size_t *len, struct kc_error *err)
+{
+	size_t metadata = 2 * h->area, good = h->damaged_copy == 1 ? h->area : 0;
+	uint8_t *repaired = malloc(metadata);
+	int r;
+
+	*len = metadata + h->keyslots;
+	*bytes = malloc(*len);
+	r = repaired && *bytes ? 0 : kc_fail(err, KC_NOMEM, NULL, "out of memory for a header");
+	/* in this order: metadata that are then still those of @h are those of the keyslots */
+	if (!r)
+		r = kc_area_read(fd, metadata, *bytes + metadata, *len - metadata, err);
+	if (!r)
+		r = read_start(fd, *bytes, metadata, err);
+	if (!r)
+		r = read_start(h->copy_fd, repaired, metadata, err);
+	if (!r && memcmp(*bytes + good, repaired + good, h->damaged_copy ? h->area : metadata) != 0)
+		r = kc_fail(err, KC_BUSY, "try again", "something else changes the header");
+	if (!r)
+		memcpy(*bytes, repaired, metadata);
+	free(repaired);
+	if (r) {
+		free(*bytes);
+		*bytes = NULL;
+	}
 	return r;
 }
 

@@ -64,6 +64,23 @@ struct kc_header {
 int kc_header_load(int fd, struct kc_header *h, struct kc_error *err);
 
 /**
+ * kc_header_load_bytes() - as kc_header_load(), of a header area that is in memory
+ * @bytes, @len: what the device starts with, or would start with
+ * @size: bytes of the device
+ */
+int kc_header_load_bytes(const uint8_t *bytes, size_t len, uint64_t size, struct kc_header *h, struct kc_error *err);
+
+/**
+ * kc_header_copy_area() - the header area of @h as it should be: a damaged copy of the metadata repaired
+ * @fd: what @h was loaded from
+ * @bytes: receives it, the caller frees
+ * @len: both copies and the keyslots area
+ *
+ * KC_BUSY where the metadata on @fd are not what @h has any more: something else changes them.
+ */
+int kc_header_copy_area(const struct kc_header *h, int fd, uint8_t **bytes, size_t *len, struct kc_error *err);
+
+/**
  * kc_header_identity() - what a LUKS header says of itself, as far as it can be read at all
  * @fd: a device or file with a header that kc_header_load() may have refused
  * @uuid: receives its UUID, "" if there is none
