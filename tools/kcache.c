@@ -4,11 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit.h"
 #include "dm.h"
 #include "kcache.h"
 #include "pin.h"
 #include "secret.h"
 #include "stop.h"
+
+static void audit_warning(const struct kc_error *e, void *data)
+{
+	kc_warn(data, "the audit log's head was not anchored: %s; %s", e->text, e->next);
+}
 
 static int run(int argc, char **argv, struct kc_run *r)
 {
@@ -31,6 +37,7 @@ static int run(int argc, char **argv, struct kc_run *r)
 		if (kc_given(r, OPT_TIMEOUT))
 			r->conf.timeout = r->number[OPT_TIMEOUT];
 	}
+	kc_audit_on_warning(audit_warning, r);
 	if (!kc_given(r, OPT_BATCH))
 		kc_pin_allow();
 	ret = r->verb->run(r);

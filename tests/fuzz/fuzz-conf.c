@@ -54,6 +54,7 @@ static void check(const struct kc_conf *c)
 	must(c->default_key[0] && strlen(c->default_key) < KC_KEY_NAME_MAX && !strchr(c->default_key, ' '));
 	must(c->state_dir[0] == '/' && c->helper[0] == '/');
 	must(c->audit_file[0] == '/' || !strcmp(c->audit_file, "none"));
+	must(!c->audit_anchor || c->audit_anchor[c->audit_anchor[0] == '|'] == '/');
 	must(c->timeout >= 1 && c->timeout <= 3600);
 	for (i = 0; i < c->n_allow_keys; i++) {
 		must(strlen(c->allow_keys[i]) < KC_KEY_NAME_MAX);
@@ -72,12 +73,15 @@ static void check_again(const struct kc_conf *c)
 	must(f);
 	fprintf(f, "default_key=%s\nstate_dir=%s\naudit_file=%s\nhelper=%s\ntimeout=%u\n", c->default_key,
 		c->state_dir, c->audit_file, c->helper, c->timeout);
+	if (c->audit_anchor)
+		fprintf(f, "audit_anchor=%s\n", c->audit_anchor);
 	for (i = 0; i < c->n_allow_keys; i++)
 		fprintf(f, "allow_key=%s\n", c->allow_keys[i]);
 	must(!fclose(f));
 	must(!load(text, len, &d));
 	must(!strcmp(c->default_key, d.default_key) && !strcmp(c->state_dir, d.state_dir) &&
 	     !strcmp(c->audit_file, d.audit_file) && !strcmp(c->helper, d.helper) &&
+	     !c->audit_anchor == !d.audit_anchor && (!c->audit_anchor || !strcmp(c->audit_anchor, d.audit_anchor)) &&
 	     c->timeout == d.timeout && c->n_allow_keys == d.n_allow_keys);
 	for (i = 0; i < c->n_allow_keys; i++)
 		must(!strcmp(c->allow_keys[i], d.allow_keys[i]));

@@ -70,6 +70,7 @@ static void an_empty_file_is_the_defaults(void **state)
 	assert_string_equal(c.default_key, "local:alias/kcache");
 	assert_string_equal(c.state_dir, "/var/lib/kcache");
 	assert_string_equal(c.audit_file, "/var/log/kcache/audit.jsonl");
+	assert_null(c.audit_anchor);
 	assert_non_null(strstr(c.helper, "/kcache-keyhelper"));
 	assert_int_equal(c.timeout, 60);
 	assert_int_equal(c.n_allow_keys, 0);
@@ -82,6 +83,7 @@ static void every_setting_is_read(void **state)
 	struct kc_conf c;
 
 	write_conf(path, "default_key=local:alias/other\n state_dir = /srv/a b \r\naudit_file=none\n"
+			 "audit_anchor = |/bin/logger -n loghost\n"
 			 "helper = /opt/h\ntimeout = 5\nallow_key = " LOCAL_KEY "\nallow_key = tpm2:*");
 	setenv("KCACHE_CONFIG", path, 1);
 	assert_int_equal(kc_conf_load(NULL, &c, &err), 0);
@@ -89,6 +91,7 @@ static void every_setting_is_read(void **state)
 	assert_string_equal(c.default_key, "local:alias/other");
 	assert_string_equal(c.state_dir, "/srv/a b");
 	assert_string_equal(c.audit_file, "none");
+	assert_string_equal(c.audit_anchor, "|/bin/logger -n loghost");
 	assert_string_equal(c.helper, "/opt/h");
 	assert_int_equal(c.timeout, 5);
 	assert_int_equal(c.n_allow_keys, 2);
@@ -141,6 +144,9 @@ static void what_is_not_understood_is_an_error(void **state)
 	refused("state_dir = var\n", KC_USAGE, "state_dir is \"var\", not an absolute path");
 	refused("helper = h\n", KC_USAGE, "helper is \"h\"");
 	refused("audit_file = a\n", KC_USAGE, "audit_file is \"a\"");
+	refused("audit_anchor = a\n", KC_USAGE, "audit_anchor is \"a\", not an absolute path");
+	refused("audit_anchor = | /bin/x\n", KC_USAGE, "audit_anchor is \"| /bin/x\"");
+	refused("audit_anchor = |/bin/x >y\n", KC_USAGE, "audit_anchor is \"|/bin/x >y\"");
 	refused("default_key = a b\n", KC_USAGE, "default_key is \"a b\"");
 }
 

@@ -57,6 +57,7 @@ check "and says what to do first" said 'is the default key of this host.*; let a
 check "a second alias" expect_exit 0 kcache key alias "$key" second
 check "is the key's" same "$(out 'sorted(j["aliases"])' kcache key describe alias/second --json)" "['local:alias/prod', 'local:alias/second']"
 other=$(kcache key create)
+check "is recorded with its name" grep -q "\"event\":\"CreateAlias\",\"result\":\"succeeded\",\"key\":\"$key\",\"alias\":\"[^\"]*second\"" "$work/audit.jsonl"
 check "it is not moved unasked" expect_exit 5 kcache key alias "$other" second
 check "and says whose it is" said "local:alias/second exists already, for $key"
 check "it is with --force" expect_exit 0 kcache key alias "$other" second --force
@@ -94,7 +95,9 @@ check "with it the volume gets as far as the kernel" bash -c '"$0" attach "$1" u
 kcache -q detach unit-key-admin
 check "grants lists it with its volume" grep -qE "^$grant .* $(uname -n) .* $uuid Decrypt,DescribeKey,RetireGrant\$" <<<"$(kcache key grants "$key")"
 check "and in JSON" same "$(out '[g["context"] for g in j["grants"]]' kcache key grants "$key" --json)" "[{'kcache:id': '$uuid'}]"
+check "its making is recorded" grep -q "\"event\":\"CreateGrant\",\"result\":\"succeeded\",\"volume\":\"$uuid\",\"key\":\"$key\",\"grant\":\"$grant\",\"grantee\":\"$(uname -n)\"" "$work/audit.jsonl"
 check "it is revoked" expect_exit 0 kcache key revoke "$key" "$grant"
+check "and that is recorded" audited "\"event\":\"RevokeGrant\",\"result\":\"succeeded\",\"key\":\"$key\",\"grant\":\"$grant\""
 check "once" expect_exit 7 kcache key revoke "$key" "$grant"
 check "and the volume is not ours any more" expect_exit 7 kcache attach "$volume" x
 check "a grant by UUID, in JSON" same "$(out 'len(j["grant_id"]), len(j["grant_token"])' kcache key grant "$key" \

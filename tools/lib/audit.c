@@ -2,20 +2,17 @@
 /*
  * The audit trail: one JSON line and one journal entry an event.
  *
- * The file is appended to under flock(), so that a line that could not be
- * written whole (disk full) is taken back, and one that a power cut left half
- * is closed with a line feed before the next. json-c writes the JSON: names on
- * disks and in headers are other people's, and must not forge a line.
+ * audit-file.c appends the line: one that could not be written whole (disk full)
+ * is taken back, and one that a power cut left half is closed with a line feed
+ * before the next. json-c writes the JSON: names on disks and in headers are other
+ * people's, and must not forge a line.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
@@ -24,11 +21,11 @@
 #include <json-c/json.h>
 #include <systemd/sd-journal.h>
 
+#include "audit-file.h"
 #include "audit.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
-#define NEXT_FILE "see that its directory exists, is on a disk with room and is writable, or set \"audit_file\" in kcache.conf"
-#define FIELDS_MAX 24
+#define FIELDS_MAX 48	/* every member of an event is one */
 
 static void utc_now(char *out, size_t size)
 {
@@ -93,6 +90,8 @@ static struct json_object *event_json(const struct kc_event *e)
 	    add(o, "kind", e->kind) && add(o, "volume", e->volume) && add(o, "device", e->device) && add(o, "name", e->name) &&
 	    add(o, "key", e->key) && add(o, "source-key", e->source_key) &&
 	    add(o, "wrapped-by", e->wrapped_by) && add(o, "proven-by", e->proven_by) &&
+	    add(o, "alias", e->alias) && add(o, "grant", e->grant) && add(o, "grantee", e->grantee) &&
+	    add(o, "file", e->file) &&
 	    add(o, "request-id", e->request_id) &&
 	    add(o, "host", host) && add(o, "user", user) && add_int(o, "uid", getuid()) &&
 	    add_int(o, "pid", getpid()))
@@ -128,7 +127,7 @@ static char *journal_field(const char *name, const char *value)
 }
 
 /* true only if a journal is there and took it: sd-journal is silent about a missing one */
-static bool to_journal(const struct kc_event *e, struct json_object *o)
+static bool to_journal(const struct kc_conf *c, const struct kc_event *e, struct json_object *o)
 {
 	char *fields[FIELDS_MAX] = { NULL };
 	struct iovec iov[FIELDS_MAX];
@@ -142,6 +141,9 @@ static bool to_journal(const struct kc_event *e, struct json_object *o)
 			     e->err ? ": " : "", e->err ? e->err->text : "");
 	fields[n++] = format("PRIORITY=%d", e->err ? LOG_WARNING : LOG_INFO);
 	fields[n++] = format("SYSLOG_IDENTIFIER=kcache");
+	/* whose line this is: KCACHE_SEQ and KCACHE_CHAIN are an anchor of that file */
+	if (json_object_object_get_ex(o, "chain", NULL))
+		fields[n++] = format("KCACHE_AUDIT_FILE=%s", c->audit_file);
 	json_object_object_foreach(o, name, value)
 		if (n < FIELDS_MAX)
 			fields[n++] = journal_field(name, json_object_get_string(value));
@@ -156,102 +158,46 @@ static bool to_journal(const struct kc_event *e, struct json_object *o)
 	return ok;
 }
 
-static int file_error(const char *path, struct kc_error *err)
+static void (*on_warning)(const struct kc_error *e, void *data);
+static void *warning_data;
+
+void kc_audit_on_warning(void (*fn)(const struct kc_error *e, void *data), void *data)
 {
-	return kc_fail(err, errno == EACCES || errno == EPERM ? KC_PERM : KC_DEVICE, NEXT_FILE,
-		       "cannot write the audit file %s: %s", path, strerror(errno));
+	on_warning = fn;
+	warning_data = data;
 }
 
-/* The directory of @path, made if it is not there; its file descriptor, or -1. */
-static int open_dir(const char *path, const char **base)
+/* A file has it already. */
+static void anchor_by_command(const struct kc_conf *c, struct json_object *o, struct kc_error *err)
 {
-	const char *slash = strrchr(path, '/');
-	char *dir;
-	int fd;
+	struct json_object *seq = json_object_object_get(o, "seq");
+	struct json_object *chain = json_object_object_get(o, "chain");
+	char text[128];
 
-	*base = slash ? slash + 1 : path;
-	dir = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-	if (!dir)
-		return -1;
-	fd = -1;
-	if (!mkdir(dir, 0700) || errno == EEXIST)
-		fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	free(dir);
-	return fd;
+	if (!seq || !chain || !c->audit_anchor || !kc_anchor_is_command(c->audit_anchor))
+		return;
+	snprintf(text, sizeof(text), "%" PRId64 " %s %s\n", json_object_get_int64(seq), json_object_get_string(chain),
+		 json_object_get_string(json_object_object_get(o, "time")));
+	kc_anchor_write(c->audit_anchor, text, err);
 }
 
-static int append_line(int fd, const char *line, size_t len)
+/* One event to where events go; @anchor is why its head was not anchored. */
+static int record(const struct kc_conf *c, const struct kc_event *e, bool anchored, struct kc_error *anchor,
+		  struct kc_error *err)
 {
-	struct stat st;
-	char last = '\n';
-	ssize_t n;
-
-	if (flock(fd, LOCK_EX) || fstat(fd, &st))
-		return -1;
-	if (st.st_size && pread(fd, &last, 1, st.st_size - 1) != 1)
-		return -1;
-	/* @line begins with a line feed, for the case that the last one has none */
-	if (last == '\n') {
-		line++;
-		len--;
-	}
-	n = write(fd, line, len);
-	if (n == (ssize_t)len)
-		return fsync(fd);
-	if (n >= 0)
-		errno = ENOSPC;
-	if (n > 0) {
-		int e = errno;
-
-		if (ftruncate(fd, st.st_size))
-			e = errno;
-		errno = e;
-	}
-	return -1;
-}
-
-static int to_file(const char *path, struct json_object *o, struct kc_error *err)
-{
-	const char *base;
-	struct stat st;
-	int dir, fd, r = 0;
-	char *line;
-
-	dir = open_dir(path, &base);
-	if (dir < 0)
-		return file_error(path, err);
-	fd = openat(dir, base, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC,
-		    0600);
-	line = format("\n%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
-								JSON_C_TO_STRING_NOSLASHESCAPE));
-	if (fd < 0 || !line || fstat(fd, &st)) {
-		r = file_error(path, err);
-	} else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
-		r = kc_fail(err, KC_PERM, "move it away, or give it to this user with mode 0600",
-			    "the audit file %s is not a file that only uid %u may write", path,
-			    (unsigned int)geteuid());
-	} else if (append_line(fd, line, strlen(line))) {
-		r = file_error(path, err);
-	}
-	free(line);
-	if (fd >= 0)
-		close(fd);	/* and the lock with it */
-	close(dir);
-	return r;
-}
-
-int kc_audit(const struct kc_conf *c, const struct kc_event *e, struct kc_error *err)
-{
-	struct json_object *o = event_json(e);
+	struct json_object *o = event_json(e), *when;
 	struct kc_error file = { 0 };
 	bool journal;
 	int r = 0;
 
 	if (!o)
 		return kc_fail(err, KC_NOMEM, NULL, "out of memory");
-	if (strcmp(c->audit_file, "none"))
-		r = to_file(c->audit_file, o, &file);
-	journal = to_journal(e, o);
+	when = json_object_object_get(o, "time");
+	if (strcmp(c->audit_file, "none") != 0)
+		r = kc_audit_append(c, o, anchored ? json_object_get_string(when) : NULL, anchor, &file);
+	journal = to_journal(c, e, o);
+	if (anchored)
+		anchor_by_command(c, o, anchor);
 	json_object_put(o);
 	if (!r)
 		return 0;
@@ -261,5 +207,19 @@ int kc_audit(const struct kc_conf *c, const struct kc_event *e, struct kc_error 
 	}
 	if (err && err->code == KC_OK)
 		*err = file;
+	return r;
+}
+
+int kc_audit(const struct kc_conf *c, const struct kc_event *e, struct kc_error *err)
+{
+	struct kc_error anchor = { 0 };
+	int r = record(c, e, true, &anchor, err);
+
+	if (anchor.code == KC_OK)
+		return r;
+	if (on_warning)
+		on_warning(&anchor, warning_data);
+	/* this one's own head is left for the next event to anchor */
+	record(c, &(struct kc_event){ .event = "anchorAudit", .err = &anchor }, false, NULL, NULL);
 	return r;
 }

@@ -76,6 +76,16 @@ static int set_audit_file(struct source *s, const char *name, const char *value)
 	return replace(s, &s->c->audit_file, value);
 }
 
+/* Words between blanks, no shell: nothing that one would treat in its own way. */
+static int set_audit_anchor(struct source *s, const char *name, const char *value)
+{
+	size_t command = value[0] == '|';
+
+	if (value[command] != '/' || (command && strpbrk(value, "\"'\\$`;&<>()*?[]{}~")))
+		return bad_value(s, name, value, "an absolute path, or |/PATH ARGUMENT... without quotes and the like");
+	return replace(s, &s->c->audit_anchor, value);
+}
+
 static int set_helper(struct source *s, const char *name, const char *value)
 {
 	return set_path(s, name, value, &s->c->helper);
@@ -168,6 +178,7 @@ static const struct {
 	{ "default_key", false, set_default_key },
 	{ "state_dir", false, set_state_dir },
 	{ "audit_file", false, set_audit_file },
+	{ "audit_anchor", false, set_audit_anchor },
 	{ "helper", false, set_helper },
 	{ "timeout", false, set_timeout },
 	{ "allow_key", true, set_allow_key },
@@ -372,6 +383,7 @@ void kc_conf_free(struct kc_conf *c)
 	free(c->default_key);
 	free(c->state_dir);
 	free(c->audit_file);
+	free(c->audit_anchor);
 	free(c->helper);
 	memset(c, 0, sizeof(*c));
 }

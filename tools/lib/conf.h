@@ -20,6 +20,7 @@
  * @default_key: key of create without --key ("default_key", local:alias/kcache)
  * @state_dir: keystore and known volumes ("state_dir", /var/lib/kcache)
  * @audit_file: JSON lines ("audit_file", /var/log/kcache/audit.jsonl; "none" for the journal alone)
+ * @audit_anchor: where the head of the audit file's chain goes: a file's path, or "|COMMAND" ("audit_anchor"); NULL
  * @helper: the key helper's path ("helper", /usr/libexec/kcache/kcache-keyhelper)
  * @timeout: seconds for all that a KMS is asked in one command ("timeout", 60)
  * @allow_keys: keys whose volumes this host attaches ("allow_key", may repeat): a canonical key id, or a
@@ -32,6 +33,7 @@ struct kc_conf {
 	char *default_key;
 	char *state_dir;
 	char *audit_file;
+	char *audit_anchor;
 	char *helper;
 	unsigned int timeout;
 	char **allow_keys;

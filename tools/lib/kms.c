@@ -168,20 +168,25 @@ out:
  * Every call leaves an event. One that succeeded and is recorded nowhere is
  * undone by the caller: no key is used without a trace.
  */
+static int audited_event(struct kc_kms *kms, struct kc_event e, int r, struct kc_error *err)
+{
+	const struct kc_error unknown = { .code = (enum kc_exit)r };
+	int a;
+
+	e.request_id = kms->request_id[0] ? kms->request_id : NULL;
+	e.err = !r ? NULL : err ? err : &unknown;
+	a = kc_audit(kms->conf, &e, err);
+	return r ? r : a;
+}
+
 static int audited(struct kc_kms *kms, const char *operation, const struct kc_binding *b, const char *key,
 		   int r, struct kc_error *err)
 {
-	const struct kc_error unknown = { .code = (enum kc_exit)r };
-	const struct kc_event e = {
+	return audited_event(kms, (struct kc_event){
 		.event = operation,
 		.volume = b ? b->context.id : NULL,
 		.key = key,
-		.request_id = kms->request_id[0] ? kms->request_id : NULL,
-		.err = !r ? NULL : err ? err : &unknown,
-	};
-	int a = kc_audit(kms->conf, &e, err);
-
-	return r ? r : a;
+	}, r, err);
 }
 
 static int no_memory(struct json_object *params, struct kc_error *err)
@@ -585,12 +590,40 @@ int kc_kms_decrypt(struct kc_kms *kms, const struct kc_binding *b, const uint8_t
 	return r;
 }
 
+/* A member that is text, or NULL: for the audit, what else is asked is the helper's to understand. */
+static const char *text_of(struct json_object *o, const char *name)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, name, &v) && json_object_is_type(v, json_type_string) ?
+		json_object_get_string(v) : NULL;
+}
+
+/* The event of an operation on a key: what it was asked, and what came to be. */
+static int audited_admin(struct kc_kms *kms, const char *operation, struct json_object *args,
+			 struct json_object *answer, int r, struct kc_error *err)
+{
+	struct kc_event e = { .event = operation, .alias = text_of(args, "alias"),
+			      .grantee = text_of(args, "grantee"), .file = text_of(args, "file") };
+	struct json_object *context;
+
+	/* a key that came to be is named by the answer, one that was asked for by the request */
+	e.key = r ? NULL : text_of(answer, "key");
+	if (!e.key)
+		e.key = text_of(args, "key");
+	e.grant = r ? NULL : text_of(answer, "grant_id");
+	if (!e.grant)
+		e.grant = text_of(args, "grant_id");
+	if (json_object_object_get_ex(args, "context", &context))
+		e.volume = text_of(context, "kcache:id");
+	return audited_event(kms, e, r, err);
+}
+
 static int admin(struct kc_kms *kms, const char *provider, const char *operation, struct json_object *params,
 		 const uint8_t *secret, size_t len, struct json_object **answer, struct kc_error *err)
 {
 	struct json_object *wrapper = json_object_new_object();
 	struct json_object *args = params ? json_object_get(params) : json_object_new_object();
-	char key[KC_KEY_NAME_MAX] = "";
 	struct worker *w;
 	int r;
 
@@ -606,10 +639,7 @@ static int admin(struct kc_kms *kms, const char *provider, const char *operation
 		r = ask(kms, provider, operation, wrapper, answer, &w, err);
 	if (secret)
 		kc_kms_wipe(kms);
-	/* a key that came to be is named by the answer, one that was asked for by the request */
-	if (r || !kc_wire_str(*answer, "key", key, sizeof(key)))
-		kc_wire_str(args, "key", key, sizeof(key));
-	r = audited(kms, operation, NULL, key[0] ? key : NULL, r, err);
+	r = audited_admin(kms, operation, args, r ? NULL : *answer, r, err);
 	if (r) {
 		json_object_put(*answer);
 		*answer = NULL;
