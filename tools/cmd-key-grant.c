@@ -1,37 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* kcache key grant, grants, revoke, retire: let a host use a key, for one volume or for all. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "header.h"
 #include "key.h"
 
 /* what attaching and a lease take, and that the host may give it back */
 #define DEFAULT_OPERATIONS "Decrypt,DescribeKey,RetireGrant"
-
-/* The UUID of a volume that is named by it, or by its device. */
-static int volume_id(struct kc_run *r, const char *volume, char id[static KC_UUID_LEN + 1])
-{
-	struct kc_header h = { 0 };
-	int fd, ret;
-
-	if (kc_uuid_valid(volume)) {
-		memcpy(id, volume, KC_UUID_LEN + 1);
-		return 0;
-	}
-	snprintf(r->device, sizeof(r->device), "%s", volume);
-	fd = open(volume, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return kc_fail(&r->err, KC_DEVICE, "name a volume by its device or its UUID", "cannot open it: %m");
-	ret = kc_header_load(fd, &h, &r->err);
-	if (!ret)
-		memcpy(id, h.layout.uuid, KC_UUID_LEN + 1);
-	kc_header_free(&h);
-	close(fd);
-	return ret;
-}
 
 static struct json_object *operations(const char *list)
 {
@@ -56,7 +32,7 @@ static int grant(struct key_verb *v)
 	kc_json_put(args, "operations",
 		    operations(kc_given(r, OPT_OPERATIONS) ? r->opt[OPT_OPERATIONS] : DEFAULT_OPERATIONS));
 	if (kc_given(r, OPT_VOLUME)) {
-		ret = volume_id(r, r->opt[OPT_VOLUME], id);
+		ret = kc_volume_id(r, r->opt[OPT_VOLUME], id);
 		if (ret) {
 			kc_json_drop(args);
 			return ret;

@@ -59,6 +59,10 @@ static const struct {
 	{ "header restore", "  kcache header restore /dev/sdb /media/sdb.header\n" },
 	{ "erase", "  kcache erase /dev/sdb --dry-run\n"
 		"  kcache erase /dev/sdb\n" },
+	{ "audit list", "  kcache audit list --since today\n"
+		"  kcache audit --volume /dev/sdb --json\n" },
+	{ "audit verify", "  kcache audit verify\n"
+		"  kcache audit verify /var/log/kcache/audit.jsonl.1 /var/log/kcache/audit.jsonl --anchor /mnt/heads\n" },
 	{ "key create", "  kcache key create --alias archive --description 'archived volumes'\n" },
 	{ "key list", "  kcache key list --json\n" },
 	{ "key describe", "  kcache key describe local:alias/kcache\n" },

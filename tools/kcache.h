@@ -51,12 +51,14 @@ struct json_object;
 	X(OPT_NEVER, "never", 0, FLAG, NULL, "do not rotate by itself any more") \
 	X(OPT_GRANTEE, "grantee", 0, STRING, "HOST", "whom the grant is for") \
 	X(OPT_OPERATIONS, "operations", 0, STRING, "LIST", "what it allows, names between commas") \
-	X(OPT_VOLUME, "volume", 0, STRING, "VOLUME", "only for this volume, a device or a UUID") \
+	X(OPT_VOLUME, "volume", 0, STRING, "VOLUME", "only this volume, a device or a UUID") \
 	X(OPT_VALID_TO, "valid-to", 0, STRING, "DATE", "until when the material is there, in UTC") \
 	X(OPT_IMPORT_TOKEN, "import-token", 0, STRING, "TOKEN", "FILE is wrapped already, for this token") \
 	X(OPT_FROM, "from", 0, STRING, "KEY", "the recipient under KEY, of several") \
 	X(OPT_TO, "to", 0, STRING, "KEY", "with --all: the KMS key that takes over") \
 	X(OPT_ALL, "all", 0, FLAG, NULL, "all volumes of this host, and DEVICEs beside them") \
+	X(OPT_SINCE, "since", 0, STRING, "WHEN", "from then on: 2026-11-25, 2h, 3d, today, ...") \
+	X(OPT_ANCHOR, "anchor", 0, STRING, "FILE", "heads of the log, or a folder of a journal's files") \
 	X(OPT_PASSPHRASE_FILE, "passphrase-file", 0, STRING, "FILE", "read the passphrase from FILE (- is stdin)")
 
 enum kc_opt {
@@ -193,6 +195,9 @@ struct kc_header;
 /** kc_audit_event() - write an audit event; not being able to is a warning: a full log must not hold a volume */
 void kc_audit_event(struct kc_run *r, const struct kc_event *e);
 
+/** kc_volume_id() - the UUID of a volume that is named by it, or by its device */
+int kc_volume_id(struct kc_run *r, const char *volume, char id[static 37]);
+
 /** kc_now() - RFC 3339, UTC, seconds */
 void kc_now(char text[static 32]);
 
@@ -237,6 +242,10 @@ int cmd_recipient_list(struct kc_run *r);
 int cmd_header_backup(struct kc_run *r);
 int cmd_header_restore(struct kc_run *r);
 int cmd_erase(struct kc_run *r);
+int cmd_audit_list(struct kc_run *r);
+int check_audit_list(struct kc_run *r);
+int cmd_audit_verify(struct kc_run *r);
+int check_audit_verify(struct kc_run *r);
 int cmd_key_create(struct kc_run *r);
 int cmd_key_list(struct kc_run *r);
 int cmd_key_describe(struct kc_run *r);

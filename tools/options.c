@@ -212,7 +212,11 @@ int kc_parse(int argc, char **argv, struct kc_run *r)
 	if (!v)
 		return unknown_verb(r, args, n);
 	if (kc_given(r, OPT_HELP)) {
-		kc_print_usage(v);
+		/* "audit" is a verb and a group of them */
+		if (used == 1 && is_group(args[0]))
+			kc_print_group(args[0]);
+		else
+			kc_print_usage(v);
 		return 0;
 	}
 	r->verb = v;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What several verbs do. */
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "audit.h"
 #include "blk.h"
@@ -15,6 +18,27 @@ void kc_audit_event(struct kc_run *r, const struct kc_event *e)
 
 	if (kc_audit(&r->conf, e, &err))
 		kc_warn(r, "the audit event %s was not written: %s", e->event, err.text);
+}
+
+int kc_volume_id(struct kc_run *r, const char *volume, char id[static KC_UUID_LEN + 1])
+{
+	struct kc_header h = { 0 };
+	int fd, ret;
+
+	if (kc_uuid_valid(volume)) {
+		memcpy(id, volume, KC_UUID_LEN + 1);
+		return 0;
+	}
+	snprintf(r->device, sizeof(r->device), "%s", volume);
+	fd = open(volume, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return kc_fail(&r->err, KC_DEVICE, "name a volume by its device or its UUID", "cannot open it: %m");
+	ret = kc_header_load(fd, &h, &r->err);
+	if (!ret)
+		memcpy(id, h.layout.uuid, KC_UUID_LEN + 1);
+	kc_header_free(&h);
+	close(fd);
+	return ret;
 }
 
 void kc_now(char text[static 32])
