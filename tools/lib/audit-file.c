@@ -253,7 +253,7 @@ static int find_place(struct place *p)
 	p->previous = true;
 	p->before = *known;
 	if (!known->seq)
-		strcpy(p->before.value, KC_CHAIN_BEGIN);
+		memcpy(p->before.value, KC_CHAIN_BEGIN, sizeof(KC_CHAIN_BEGIN));
 	return 0;
 }
 

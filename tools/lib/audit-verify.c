@@ -192,7 +192,7 @@ static void compare(struct at *at)
 				      v->anchor[i].name, at->c.seq, h->when);
 			} else if (at->c.seq > v->proven) {
 				v->proven = at->c.seq;
-				strcpy(v->proven_when, h->when);
+				memcpy(v->proven_when, h->when, sizeof(v->proven_when));
 			}
 		}
 }
