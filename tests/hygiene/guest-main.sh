@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # In the VM: what a volume's life can be, with a dump of the memory after each part.
-# Disks: life wiped leased edited digest nomodule stock used.
+# Disks: life wiped leased edited digest nomodule stock used suspended.
 . "$(dirname "$0")/../integration/lib.sh"
 . "$(dirname "$0")/guest.sh"
-read -r life wiped leased edited digest nomodule stock used <<<"${D[*]}"
+read -r life wiped leased edited digest nomodule stock used suspended <<<"${D[*]}"
 new_session
 
 # --- the search finds what is there -------------------------------------------
@@ -46,7 +46,7 @@ umount /mnt/data
 check "detach" kcache detach life
 dumped detached
 
-# --- key wipe, and the end of a lease ---------------------------------------------
+# --- key wipe, suspend, the end of a lease, an ephemeral volume ------------------------
 check "attach one to be wiped" kcache attach "$wiped" wiped
 check "attach one with a lease" kcache attach "$leased" leased
 check "use it" dd if=/dev/mapper/wiped of=/dev/null bs=64k iflag=direct status=none
@@ -56,7 +56,14 @@ table=$(dmsetup table leased)
 [[ $table =~ ^(.*)\ ([0-9]+)\ (sector_size:.*)$ ]]
 dmsetup reload leased --table "${BASH_REMATCH[1]} $((BASH_REMATCH[2] + 2)) ${BASH_REMATCH[3]} lease:3600 on_expiry:fail"
 check "the lease is in the table" dmsetup resume leased
+check "attach one to be suspended" kcache attach "$suspended" suspended
+check "use it" dd if=/dev/mapper/suspended of=/dev/null bs=64k iflag=direct status=none
+check "make an ephemeral one" env LD_PRELOAD=/usr/lib/kcache-pause.so KNOWN_KEY=1 \
+	kcache create -q "$(disk 1)" --ephemeral scratch --force
+check "use it" dd if=/dev/zero of=/dev/mapper/scratch bs=64k count=16 oflag=direct status=none
 dumped live
+check "suspend" kcache suspend suspended
+check "detach the ephemeral one" kcache detach scratch
 check "wipe" dmsetup message wiped 0 key wipe
 check "the lease is cut short" dmsetup message leased 0 lease 1
 check "it runs out" wait_for 10 bash -c 'dmsetup status leased | grep -q key:expired'
@@ -65,11 +72,14 @@ check "the expired one neither" not dd if=/dev/mapper/leased of=/dev/null bs=4k 
 dumped gone
 check "detach the wiped one" kcache detach wiped
 check "detach the expired one" kcache detach leased
+check "resume" kcache resume suspended
+check "it reads" dd if=/dev/mapper/suspended of=/dev/null bs=64k iflag=direct status=none
 
 # --- the way out ---------------------------------------------------------------
 check "stock cryptsetup opens one" cryptsetup open --token-only "$stock" stock
 check "use it" dd if=/dev/mapper/stock of=/dev/null bs=64k iflag=direct status=none
 dumped stock
+check "detach the resumed one" kcache detach suspended
 check "stock cryptsetup closes it" cryptsetup close stock
 dumped closed
 

@@ -52,13 +52,20 @@ control() {
 	head -c 64 /dev/urandom >"$work/$1.key"
 	echo "$1=key:$work/$1.key" >>"$work/names"
 }
-for v in wiped leased edited digest nomodule stock used kill1 kill2 kill3 kill4; do
+for v in wiped leased edited digest nomodule stock used suspended kill1 kill2 kill3 kill4; do
 	check "a volume is made: $v" volume $v 24M
 done
 check "a volume is made: life" volume life 96M
 control planted
 control dmcrypt
 control canary
+# what pause.c gives for random numbers
+/usr/bin/python3 -c 'import sys
+x = 1
+for _ in range(64):
+	x = (x * 1103515245 + 12345) % 2**32
+	sys.stdout.buffer.write(bytes([x >> 16 & 255]))' >"$work/scratch.key"
+echo "scratch=key:$work/scratch.key" >>"$work/names"
 check "one's digest is edited" "$top/build/unit/luks2-edit" "$work/digest.img" set /digests/0/salt \
 	"\"$(head -c 32 /dev/urandom | base64 -w0)\""
 
@@ -172,7 +179,7 @@ ONCE='key 4 half 2 whole 1 round 0 encrypt 0 decrypt 0 swapped 0 hmac 0 hex 0 ba
 LOADED='key 10 half 4 whole 1 round 54 encrypt 2 decrypt 2 swapped 0 hmac 0 hex 0 base64 0 passphrase 0'
 
 main() {
-	boot main 0 guest-main.sh 'life wiped leased edited digest nomodule stock used'
+	boot main 0 guest-main.sh 'life wiped leased edited digest nomodule stock used suspended'
 
 	some main-control planted "control: what a program of the guest holds is found in every form" \
 		key half whole hex base64 hmac swapped passphrase
@@ -186,11 +193,16 @@ main() {
 	none main-detached "after detach: none"
 	exactly main-live wiped "before the wipe: the key cache's schedules" "$ATTACHED span 976"
 	exactly main-live leased "before the lease's end: the key cache's schedules" "$ATTACHED span 976"
+	exactly main-live suspended "before suspend: the key cache's schedules" "$ATTACHED span 976"
+	exactly main-live scratch "an ephemeral volume: the key cache's schedules, and nothing else" "$ATTACHED span 976"
 	exactly main-gone wiped "after key wipe: none" "$NOTHING"
+	exactly main-gone suspended "after kcache suspend: none" "$NOTHING"
+	exactly main-gone scratch "after detach of an ephemeral volume: none" "$NOTHING"
 	exactly main-gone leased "after the lease's end: none" "$NOTHING"
 	none main-gone "and of all other keys none"
 	some main-stock stock "stock cryptsetup has it open: dm-crypt has the key" encrypt decrypt
-	none main-stock "stock cryptsetup has it open: of all other keys none" stock
+	exactly main-stock suspended "after kcache resume: the key cache's schedules, and nothing else" "$ATTACHED span 976"
+	none main-stock "stock cryptsetup has it open: of all other keys none" stock suspended
 	none main-closed "after stock cryptsetup closed it: none"
 	check "power goes off with a volume in use: its key is wiped" grep -aE 'key_wipe: key logon:kcache:.* is wiped' \
 		<(sed -n '/kcache-vm: end/,$p' "$logs/main/console.log")
