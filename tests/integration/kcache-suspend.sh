@@ -131,7 +131,17 @@ sed "s,^state_dir.*,state_dir = $mnt/state/kcache," "$KCACHE_CONFIG" >"$STATE/th
 check "and under what resume needs" refused 5 "it carries $mnt, where $mnt/state/kcache is" "$KCACHE_CONFIG" kcache suspend vol --config "$STATE/there.conf"
 check "with --force it is suspended" kcache suspend vol --config "$STATE/there.conf" --force
 check "and something outside resumes it" kcache resume vol
-umount $mnt
+
+# --- a key that does not come back ------------------------------------------------------
+kcache suspend vol
+check "its table wiped, what waits fails" dmsetup wipe_table vol
+check "no verb takes it for a volume whose key could come back" expect_exit 4 kcache resume vol
+check "and says why" said "its table has target .error', not kcache"
+check "its filesystem can be unmounted" umount $mnt
+check "and the volume detached" kcache detach vol
+check "the filesystem is as it was when it was frozen" bash -c "kcache attach -q '$d' vol && e2fsck -fn /dev/mapper/vol"
+
+# --- under swap -------------------------------------------------------------------------
 dmsetup create top --table "0 16384 linear /dev/mapper/vol 0"
 mkswap -q /dev/mapper/top
 swapon /dev/mapper/top
