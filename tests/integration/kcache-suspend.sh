@@ -152,6 +152,33 @@ check "then it is suspended" kcache suspend vol
 check "and can be detached without the KMS" kcache detach vol
 check "and attached again" kcache attach -q "$d" vol
 
+# --- interrupted ----------------------------------------------------------------------------
+kcache detach vol
+dmsetup create under --table "0 $(blockdev --getsz "$d") linear $d 0"
+kcache attach -q /dev/mapper/under vol >/dev/null
+dmsetup suspend under
+dd if=/dev/zero of=/dev/mapper/vol bs=4096 count=1 oflag=direct status=none &
+waiter=$!
+wait_for 10 waits $waiter
+interrupted() {
+	local pid code=0
+
+	# what a script starts in the background ignores SIGINT
+	env --default-signal=INT kcache suspend vol &
+	pid=$!
+	wait_for 20 grep -qs dm_wait "/proc/$pid/stack" && kill -INT $pid
+	wait $pid || code=$?
+	return $code
+}
+check "interrupted while it waits for a device that does not answer, it ends" expect_exit 130 interrupted
+check "and says so" said 'interrupted by signal 2'
+check "the volume is as it was" same "$(state)" "attached valid"
+dmsetup resume under
+check "and what was written arrives" wait $waiter
+kcache detach vol
+dmsetup remove under
+kcache attach -q "$d" vol >/dev/null
+
 # --- exit codes -----------------------------------------------------------------------------
 dmsetup create foreign --table "0 2048 zero"
 for v in suspend resume; do
