@@ -42,7 +42,7 @@ static int set_key(struct kc_run *r, const struct kc_dm *d, struct kc_volume *v)
 		ret = kc_volume_key(v, &key, &r->err);
 	if (ret)
 		return ret;
-	snprintf(message, sizeof(message), "key set :%u:logon:%s", KC_DEK_SIZE, key.desc);
+	snprintf(message, sizeof(message), "key set :%d:logon:%s", KC_DEK_SIZE, key.desc);
 	ret = kc_dm_message(d->name, message, &e, &why);
 	if (kc_keyring_drop(&key, &r->err)) {
 		kc_dm_message(d->name, "key wipe", NULL, NULL);

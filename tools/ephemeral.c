@@ -114,15 +114,14 @@ static int write_zeros(int fd, uint64_t from, uint64_t to)
  */
 static int overwrite(struct scratch *s)
 {
-	uint64_t first = s->blk.size < SIGNATURES ? s->blk.size : SIGNATURES;
-	uint64_t last = s->blk.size - (s->blk.size < MIB ? s->blk.size : MIB);
+	uint64_t size = s->blk.size;
 	char node[KC_DM_NAME_MAX + 16];
 	int fd, ret;
 
 	snprintf(node, sizeof(node), "/dev/mapper/%s", s->name);
 	fd = open(node, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write_zeros(fd, 0, first) == 0 &&
-	    write_zeros(fd, last < first ? first : last, s->blk.size) == 0 && fsync(fd) == 0) {
+	if (fd >= 0 && write_zeros(fd, 0, size < SIGNATURES ? size : SIGNATURES) == 0 &&
+	    write_zeros(fd, size < MIB ? 0 : size - MIB, size) == 0 && fsync(fd) == 0) {
 		close(fd);
 		return 0;
 	}
