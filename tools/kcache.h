@@ -239,6 +239,7 @@ int cmd_recipient_add(struct kc_run *r);
 int cmd_recipient_remove(struct kc_run *r);
 int check_recipient(struct kc_run *r);
 int cmd_recipient_list(struct kc_run *r);
+int cmd_repair(struct kc_run *r);
 int cmd_header_backup(struct kc_run *r);
 int cmd_header_restore(struct kc_run *r);
 int cmd_erase(struct kc_run *r);

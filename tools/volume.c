@@ -96,6 +96,6 @@ int kc_refuse_contents(struct kc_run *r, const struct kc_blk *b, bool *overwrite
 void kc_warn_damaged(const struct kc_run *r, const struct kc_header *h)
 {
 	if (h->damaged_copy)
-		kc_warn(r, "the %s copy of its header is damaged; the other one is good and was used; back the volume up",
+		kc_warn(r, "the %s copy of its header is damaged; the other one is good and was used; see kcache repair",
 			h->damaged_copy == 1 ? "first" : "second");
 }

@@ -125,7 +125,7 @@ stranger=6b636163-6865-4a11-8bad-000000000002
 sed "s/$uuid/$sister/" "$known" >"$work/state/volumes/$sister.json"
 sed "s/$uuid/$stranger/; s/\"lineage\":.*/\"lineage\": \"00000000000000000000000000000000\",/" "$known" >"$work/state/volumes/$stranger.json"
 chmod 600 "$work/state/volumes/"*
-erase --dry-run >"$work/listed"
+erase -q --dry-run >"$work/listed"
 check "a known volume of the same lineage is listed" grep -E "^still opens: volume +$sister +\(its device is not here\)" "$work/listed"
 check "one of another lineage is not" not grep -q $stranger "$work/listed"
 check "with JSON too" json <(erase --dry-run --json -q) "[(c['kind'], c['uuid'], c['path'], c['there']) for c in j['still_open']] == [('volume', '$sister', None, False)]"

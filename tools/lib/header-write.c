@@ -379,3 +379,31 @@ int kc_header_remove_token(const char *path, const struct kc_token *old, struct 
 
 	return change(&e, err);
 }
+
+int kc_header_repair(const char *path, const struct kc_header *h, struct kc_error *err)
+{
+	struct kc_header now = { .copy_fd = -1 };
+	struct kc_cslog log = { "" };
+	struct crypt_device *cd;
+	int fd, r = crypt_init(&cd, path);
+
+	if (r < 0)
+		return kc_cs_fail(err, r, NULL, "libcryptsetup cannot open the device");
+	kc_cslog_attach(cd, &log);
+	r = crypt_load(cd, CRYPT_LUKS2, NULL);
+	crypt_free(cd);
+	if (r < 0)
+		return kc_cs_fail(err, r, &log, "cannot load the header");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return kc_fail(err, KC_DEVICE, NULL, "cannot open %s: %s", path, strerror(errno));
+	r = kc_header_load(fd, &now, err);
+	close(fd);
+	if (!r && now.damaged_copy)
+		r = kc_fail(err, KC_DEVICE, "the device does not keep what is written to it: replace it",
+			    "the %s copy of the header is damaged still", now.damaged_copy == 1 ? "first" : "second");
+	if (!r && strcmp(now.json, h->json) != 0)
+		r = kc_fail(err, KC_BUSY, "see kcache dump, then try again", "something else changes the header");
+	kc_header_free(&now);
+	return r;
+}

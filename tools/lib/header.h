@@ -177,6 +177,15 @@ int kc_header_replace_token(const char *path, const struct kc_token *t, const st
 			    struct kc_error *err);
 
 /**
+ * kc_header_repair() - write a damaged copy anew from the good one
+ * @h: as it was loaded, with @damaged_copy set
+ *
+ * libcryptsetup does it, as with every header that it loads from a device. What is there
+ * afterwards is read, and must be what @h is.
+ */
+int kc_header_repair(const char *path, const struct kc_header *h, struct kc_error *err);
+
+/**
  * kc_header_remove_token() - take a token out; reads back that it is gone
  * @old: the token, as it was read
  *

@@ -2,8 +2,8 @@
 /*
  * LD_PRELOAD: a device that says it has written, and has not, or that fails.
  *
- * DROP_FILE is the file, DROP_FROM and DROP_TO the bytes that pwrite() to it leaves as they
- * are; with DROP_ERROR it returns EIO for them instead.
+ * DROP_FILE is the file, DROP_FROM and DROP_TO the bytes that writes to it leave as they
+ * are; with DROP_ERROR they return EIO instead.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,6 +32,21 @@ ssize_t pwrite(int fd, const void *p, size_t len, off_t offset)
 		errno = EIO;
 		return -1;
 	}
+	return (ssize_t)len;
+}
+
+ssize_t write(int fd, const void *p, size_t len)
+{
+	__typeof__(&write) real = (__typeof__(&write))dlsym(RTLD_NEXT, "write");
+	off_t offset = lseek(fd, 0, SEEK_CUR);
+
+	if (offset < 0 || !dropped(fd, len, offset))
+		return real(fd, p, len);
+	if (getenv("DROP_ERROR")) {
+		errno = EIO;
+		return -1;
+	}
+	lseek(fd, (off_t)len, SEEK_CUR);
 	return (ssize_t)len;
 }
 
