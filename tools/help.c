@@ -55,6 +55,7 @@ static const struct {
 	{ "recipient add", "  kcache recipient add /dev/sdb --key local:alias/spare\n" },
 	{ "recipient remove", "  kcache recipient remove /dev/sdb --key local:alias/spare\n" },
 	{ "recipient list", "  kcache recipient list /dev/sdb\n" },
+	{ "adopt", "  kcache adopt /dev/sdb --key local:alias/kcache\n" },
 	{ "repair", "  kcache repair /dev/sdb\n" },
 	{ "header backup", "  kcache header backup /dev/sdb /media/sdb.header\n" },
 	{ "header restore", "  kcache header restore /dev/sdb /media/sdb.header\n" },

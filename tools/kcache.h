@@ -60,6 +60,8 @@ struct json_object;
 	X(OPT_SINCE, "since", 0, STRING, "WHEN", "from then on: 2026-11-25, 2h, 3d, today, ...") \
 	X(OPT_ANCHOR, "anchor", 0, STRING, "FILE", "heads of the log, or a folder of a journal's files") \
 	X(OPT_PASSPHRASE_FILE, "passphrase-file", 0, STRING, "FILE", "read the passphrase from FILE (- is stdin)")
+	X(OPT_PASSPHRASE_FILE, "passphrase-file", 0, STRING, "FILE", "read the passphrase from FILE (- is stdin)") \
+	X(OPT_KEY_FILE, "key-file", 0, STRING, "FILE", "all of FILE is the passphrase (- is stdin)")
 
 enum kc_opt {
 #define X(id, name, s, type, arg, help) id,
@@ -239,6 +241,8 @@ int cmd_recipient_add(struct kc_run *r);
 int cmd_recipient_remove(struct kc_run *r);
 int check_recipient(struct kc_run *r);
 int cmd_recipient_list(struct kc_run *r);
+int cmd_adopt(struct kc_run *r);
+int check_adopt(struct kc_run *r);
 int cmd_repair(struct kc_run *r);
 int cmd_header_backup(struct kc_run *r);
 int cmd_header_restore(struct kc_run *r);

@@ -36,6 +36,8 @@ const struct kc_verb kc_verbs[] = {
 	  O(KEY) | O(FROM) | O(FORCE) | O(TIMEOUT), true, cmd_recipient_remove, check_recipient },
 	{ "recipient list", NULL, "DEVICE", "the KMS keys that open the volume", 1, 1,
 	  O(NO_HEADINGS), true, cmd_recipient_list, NULL },
+	{ "adopt", NULL, "DEVICE", "make a LUKS2 volume one of kcache, in place", 1, 1,
+	  O(KEY) | O(FORCE) | O(DRY_RUN) | O(PASSPHRASE_FILE) | O(KEY_FILE) | O(TIMEOUT), true, cmd_adopt, check_adopt },
 	{ "repair", NULL, "DEVICE", "write a damaged copy of its header anew from the other one", 1, 1,
 	  O(DRY_RUN), true, cmd_repair, NULL },
 	{ "header backup", NULL, "DEVICE FILE", "the header to a new file; also while attached", 2, 2,

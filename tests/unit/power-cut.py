@@ -5,11 +5,13 @@
   power-cut.py create KCACHE CONFIG LOG SIZE WORKDIR
   power-cut.py update KCACHE CONFIG LOG BEFORE WORKDIR PROGRAM
   power-cut.py change KCACHE CONFIG LOG BEFORE WORKDIR KNOWN KNOWN-BEFORE KEY,... VERB...
+  power-cut.py adopt KCACHE CONFIG LOG BEFORE WORKDIR PASSPHRASE-FILE
 
 LOG is what record-writes.c recorded of one create on an empty file of SIZE
 bytes, or of one "PROGRAM FILE update" (header-update-main.c) on a copy of BEFORE,
 or of one "kcache VERB..." (FILE in it is the volume) that has left recipients KEY,...
 and KNOWN, what this host knows of the volume, which was KNOWN-BEFORE.
+Or of an adoption of BEFORE, a LUKS2 volume that PASSPHRASE-FILE opens.
 Every state that a power cut could have left is rebuilt: each prefix of the writes;
 each prefix and half of the next write; and, because a disk may reorder what was
 not flushed, each prefix with one write missing that no flush followed.
@@ -36,6 +38,13 @@ On each of a change's:
     before are there, this host may know no more than it did before
   * attach finds a recipient that opens the volume, up to what this machine cannot map
   * the verb, run again, brings it to its end, or says that it is there already
+
+On each of an adoption's:
+
+  * dump says that it is a volume of ours, and attach finds a KMS that opens it; or it is none of
+    ours, and the old passphrase opens it
+  * adopt, run again, brings it to its end: ours, and the old passphrase opens it no more
+  * of the old keyslots nothing is left then
 
 Prints "ok - ..." and "not ok - ..." lines.
 """
@@ -195,6 +204,57 @@ def judge_change(writes, complete):
         attach(path, "complete")
 
 
+def old_passphrase(path):
+    p = subprocess.run(["cryptsetup", "open", "--test-passphrase", "--disable-external-tokens", "-q", "--key-file",
+                        sys.argv[7], path], capture_output=True, check=False)
+    return p.returncode == 0
+
+
+def is_ours(path):
+    code, out, err = run("dump", "--json", path)
+    if code == 0:
+        return not json.loads(out)["unfinished"], None
+    return False, None if code == 4 else f"dump: exit {code}: {err}"
+
+
+def judge_adopt(writes, complete):
+    """None, or what is wrong with this state."""
+    path, digest = image(writes, "cut.img")
+    if (digest, complete) in judged:
+        return None
+    judged.add((digest, complete))
+    ours, wrong = is_ours(path)
+    if wrong:
+        return wrong
+    if not ours and (complete or not old_passphrase(path)):
+        return "neither the KMS nor the old passphrase opens it"
+    wrong = ours and attach(path, "complete")
+    if wrong:
+        return wrong
+    state = "ours" if ours else "luks"
+    code, _, err = run("adopt", path, "--force", "--passphrase-file", sys.argv[7])
+    seen[state, code] = seen.get((state, code), 0) + 1
+    if code:
+        return f"run again from {state}: exit {code}: {err}"
+    ours, wrong = is_ours(path)
+    if wrong or not ours or old_passphrase(path):
+        return f"run again from {state}: {wrong or 'it is not adopted'}"
+    with open(path, "rb") as f:
+        head = f.read(16 << 20)
+    if any(piece in head for piece in old_material):
+        return f"run again from {state}: a part of an old keyslot is left"
+    return attach(path, "complete")
+
+
+def keyslot_pieces():
+    """Of each keyslot of BEFORE, some 32 bytes that must not be found any more."""
+    with open(start, "rb") as f:
+        data = f.read(16 << 20)
+    meta = json.loads(data[4096:16384].split(b"\0")[0])
+    return [data[int(k["area"]["offset"]) + at:][:32] for k in meta["keyslots"].values()
+            for at in (0, 100000, 200000, 255000)]
+
+
 def states(entries):
     """(what, writes, complete) of each state."""
     written, unflushed = [], []
@@ -235,10 +295,14 @@ if what_is_cut == "change":
     before, wrong = recipients(start)
     if wrong:
         sys.exit(wrong)
+if what_is_cut == "adopt":
+    old_material = keyslot_pieces()
 for what, writes, complete in states(entries):
     count += 1
     if what_is_cut == "change":
         wrong = judge_change(writes, complete)
+    elif what_is_cut == "adopt":
+        wrong = judge_adopt(writes, complete)
     elif what_is_cut == "update":
         wrong = judge_update(writes, complete)
     else:
@@ -249,13 +313,14 @@ for what, writes, complete in states(entries):
         print(f"not ok - power cut {what}: {wrong}")
 print(f"# {count} states, {len(judged)} of them different; (what it is, exit code): {seen}")
 wanted = {"create": {"unfinished", "complete"}, "update": {"old", "old and new", "new"},
-          "change": {"before", "after"}}[what_is_cut]
+          "change": {"before", "after"}, "adopt": {"luks", "ours"}}[what_is_cut]
 if count < (12 if what_is_cut == "change" else 20) or not wanted <= {s for s, _ in seen}:
     print(f"not ok - the recording holds all of it ({count} states)")
     failed += 1
 if not failed:
     left = {"create": "a clear answer and no half volume", "update": "a volume with a token that holds",
-            "change": "a volume that attaches, and the same again ends it"}[what_is_cut]
+            "change": "a volume that attaches, and the same again ends it",
+            "adopt": "what the old passphrase or the KMS opens, and the same again ends it"}[what_is_cut]
     name = " ".join(verb[:2]).removesuffix(" FILE") if what_is_cut == "change" else what_is_cut
     print(f"ok - a power cut at any of {count} points of {name} leaves {left}")
 sys.exit(1 if failed else 0)

@@ -25,6 +25,19 @@ void kc_cslog_attach(struct crypt_device *cd, struct kc_cslog *log);
  */
 int kc_cs_fail(struct kc_error *err, int r, const struct kc_cslog *log, const char *what);
 
+/**
+ * kc_header_format() - a header of ours with keyslot 0 in @cd, no token
+ * @plan: its UUID, offset and sector size
+ * @area, @keyslots: bytes of one copy of the metadata and of the keyslots area, 0 for the rest before the data
+ * @label: or NULL
+ */
+int kc_header_format(struct crypt_device *cd, const struct kc_layout *plan, uint64_t area, uint64_t keyslots,
+		     const char *label, const uint8_t *dek);
+
+/** kc_header_add_keyslot() - keyslot @slot, with the passphrase that is derived from @dek */
+int kc_header_add_keyslot(struct crypt_device *cd, int slot, const uint8_t *dek, struct kc_cslog *log,
+			  struct kc_error *err);
+
 /** kc_device_size() - bytes of a block device or file */
 int kc_device_size(int fd, uint64_t *size, struct kc_error *err);
 

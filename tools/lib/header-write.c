@@ -75,7 +75,8 @@ int kc_header_plan(const char *path, const struct kc_format *f, struct kc_layout
 	return 0;
 }
 
-static int format(struct crypt_device *cd, const struct kc_format *f, const uint8_t *dek)
+int kc_header_format(struct crypt_device *cd, const struct kc_layout *plan, uint64_t area, uint64_t keyslots,
+		     const char *label, const uint8_t *dek)
 {
 	const struct crypt_pbkdf_type pbkdf = {
 		.type = CRYPT_KDF_PBKDF2,
@@ -85,17 +86,17 @@ static int format(struct crypt_device *cd, const struct kc_format *f, const uint
 	};
 	struct crypt_params_luks2 params = {
 		.pbkdf = &pbkdf,
-		.sector_size = f->sector_size,
-		.label = f->label,
+		.sector_size = plan->sector_size,
+		.label = label,
 		.subsystem = KC_SUBSYSTEM,
 	};
 	int r;
 
-	r = crypt_set_metadata_size(cd, METADATA_SIZE, 0);
+	r = crypt_set_metadata_size(cd, area, keyslots);
 	if (!r)
-		r = crypt_set_data_offset(cd, DATA_OFFSET / 512);
+		r = crypt_set_data_offset(cd, plan->offset / 512);
 	if (!r)
-		r = crypt_format(cd, CRYPT_LUKS2, "aes", "xts-plain64", f->uuid,
+		r = crypt_format(cd, CRYPT_LUKS2, "aes", "xts-plain64", plan->uuid,
 				 (const char *)dek, KC_DEK_SIZE, &params);
 	/* the keyslot's own, as formatting used it for the digest alone */
 	if (!r)
@@ -103,8 +104,8 @@ static int format(struct crypt_device *cd, const struct kc_format *f, const uint
 	return r;
 }
 
-static int add_keyslot(struct crypt_device *cd, const uint8_t *dek, struct kc_cslog *log,
-		       struct kc_error *err)
+int kc_header_add_keyslot(struct crypt_device *cd, int slot, const uint8_t *dek, struct kc_cslog *log,
+			  struct kc_error *err)
 {
 	char *passphrase = kc_secret_alloc(KC_PASSPHRASE_LEN + 1, err);
 	int r;
@@ -113,9 +114,9 @@ static int add_keyslot(struct crypt_device *cd, const uint8_t *dek, struct kc_cs
 		return KC_NOMEM;
 	r = kc_kdf_passphrase(dek, passphrase, err);
 	if (!r) {
-		r = crypt_keyslot_add_by_volume_key(cd, 0, (const char *)dek, KC_DEK_SIZE,
+		r = crypt_keyslot_add_by_volume_key(cd, slot, (const char *)dek, KC_DEK_SIZE,
 						    passphrase, KC_PASSPHRASE_LEN);
-		r = r < 0 ? kc_cs_fail(err, r, log, "cannot write keyslot 0") : 0;
+		r = r < 0 ? kc_cs_fail(err, r, log, "cannot write the keyslot") : 0;
 	}
 	kc_secret_free(passphrase, KC_PASSPHRASE_LEN + 1);
 	return r;
@@ -153,11 +154,11 @@ int kc_header_write(const char *path, const struct kc_format *f, const uint8_t d
 	if (r < 0)
 		return kc_cs_fail(err, r, NULL, "libcryptsetup cannot open the device");
 	kc_cslog_attach(cd, &log);
-	r = format(cd, f, dek);
+	r = kc_header_format(cd, &plan, METADATA_SIZE, 0, f->label, dek);
 	if (r < 0)
 		r = kc_cs_fail(err, r, &log, "cannot format the device");
 	else
-		r = add_keyslot(cd, dek, &log, err);
+		r = kc_header_add_keyslot(cd, 0, dek, &log, err);
 	if (!r)
 		r = check_written(cd, &plan, err);
 	crypt_free(cd);

@@ -157,6 +157,17 @@ static int not_loaded(int fd, const struct kc_cslog *log, struct kc_error *err)
 		       "there is no LUKS2 header%s%s", log->text[0] ? ": " : "", log->text);
 }
 
+/* Metadata that kcache never writes: of a volume of ours somebody has edited them. */
+static int too_large(const struct kc_header *h, struct kc_error *err)
+{
+	const char *subsystem = crypt_get_subsystem(h->cd);
+
+	if (subsystem && !strcmp(subsystem, KC_SUBSYSTEM))
+		return kc_fail(err, KC_TAMPERED, KC_NEXT_EDITED,
+			       "LUKS2 header: the metadata areas do not fit into the device");
+	return kc_fail(err, KC_DEVICE, "use cryptsetup for it", "this is a LUKS2 volume, but not a kcache volume");
+}
+
 /* Which copy did libcryptsetup have to repair in memory? */
 static int find_damage(struct kc_header *h, const uint8_t *before, size_t len, struct kc_error *err)
 {
@@ -166,8 +177,7 @@ static int find_damage(struct kc_header *h, const uint8_t *before, size_t len, s
 	if (!r)
 		r = read_start(h->copy_fd, after, len, err);
 	if (!r && (crypt_get_metadata_size(h->cd, &h->area, &h->keyslots) || h->area > len / 2))
-		r = kc_fail(err, KC_TAMPERED, KC_NEXT_EDITED,
-			    "LUKS2 header: the metadata areas do not fit into the device");
+		r = too_large(h, err);
 	if (!r && memcmp(before, after, h->area))
 		h->damaged_copy = 1;
 	else if (!r && memcmp(before + h->area, after + h->area, h->area))

@@ -194,4 +194,62 @@ int kc_header_repair(const char *path, const struct kc_header *h, struct kc_erro
  */
 int kc_header_remove_token(const char *path, const struct kc_token *old, struct kc_error *err);
 
+/**
+ * struct kc_foreign - a LUKS2 volume of somebody else's, that may become ours in place
+ * @area, @keyslots: bytes of one copy of the metadata, and of the keyslots area
+ * @layout: what it will have
+ * @label: its own, "" for none
+ * @n_keyslots, @n_tokens: what opens it now
+ * @tokens: their types, "systemd-tpm2, clevis"
+ * @damaged_copy: as in struct kc_header
+ * @cd: libcryptsetup's context on a copy in memory of the whole header area
+ */
+struct kc_foreign {
+	uint64_t area;
+	uint64_t keyslots;
+	struct kc_layout layout;
+	char label[48];
+	unsigned int n_keyslots;
+	unsigned int n_tokens;
+	char tokens[128];
+	int damaged_copy;
+	struct crypt_device *cd;
+	int copy_fd;
+};
+
+/**
+ * kc_foreign_load() - read such a header, and refuse what attach could not map
+ * @fd: as for kc_header_load()
+ *
+ * KC_DEVICE, with what stands in the way and how it is put right, for LUKS1, another cipher or key
+ * size, several segments, integrity, an unfinished reencryption and the like. kc_foreign_free() it
+ * also after an error.
+ */
+int kc_foreign_load(int fd, struct kc_foreign *f, struct kc_error *err);
+void kc_foreign_free(struct kc_foreign *f);
+
+/**
+ * kc_foreign_key() - its volume key
+ * @dek: in memory of kc_secret_alloc()
+ *
+ * Return: 0; KC_PERM if the passphrase opens no keyslot.
+ */
+int kc_foreign_key(const struct kc_foreign *f, const char *passphrase, size_t len, uint8_t dek[static KC_DEK_SIZE],
+		   struct kc_error *err);
+
+/**
+ * kc_foreign_image() - the header that takes its place, in memory: no token yet
+ * @size: bytes of the device
+ * @fd: receives a file of that size; kc_header_add_token() works on its /proc/self/fd path
+ *
+ * Of the same geometry, UUID, label, flags and volume key, as kcache create would write it. Its
+ * keyslot is where the old header has none, so that both can be on the device: KC_DEVICE where
+ * there is no such place.
+ */
+int kc_foreign_image(const struct kc_foreign *f, uint64_t size, const uint8_t dek[static KC_DEK_SIZE], int *fd,
+		     struct kc_error *err);
+
+/** kc_header_keyslot() - where keyslot 0 of @h lies on the device; false if it has none */
+bool kc_header_keyslot(const struct kc_header *h, uint64_t *at, uint64_t *len);
+
 #endif
