@@ -18,6 +18,7 @@
 #define OTHER_KEY "local:99999999-2222-4333-8444-555555555555"
 #define LINEAGE "0123456789abcdef0123456789abcdef"
 #define KEYS_MAX 32
+#define BACKUPS_MAX 16
 
 static struct kc_conf conf;
 static char file[4200];
@@ -51,6 +52,9 @@ static void check_known(const struct kc_known *k)
 	must(k->n_keys >= 1 && k->n_keys <= KEYS_MAX);
 	for (i = 0; i < k->n_keys; i++)
 		must(kc_key_canonical(NULL, k->keys[i]));
+	must(k->n_backups <= BACKUPS_MAX);
+	for (i = 0; i < k->n_backups; i++)
+		must(k->backups[i][0] == '/' && strlen(k->backups[i]) <= 1000);
 }
 
 static bool knows(const struct kc_known *k, const char *key)
@@ -107,6 +111,15 @@ static void check_save(const struct kc_known *k)
 	for (i = 0, n = 0; i < k->n_keys; i++)
 		n += !knows(&again, k->keys[i]);
 	must(n == 0 || (n == 1 && k->n_keys == KEYS_MAX && !knows(&again, k->keys[0])));
+	must(again.n_backups == k->n_backups);
+	for (i = 0; i < k->n_backups; i++)
+		must(!strcmp(again.backups[i], k->backups[i]));
+	kc_known_free(&again);
+	/* one more of them, however many there are, and the file is read again */
+	must(!kc_known_backup(&conf, VOLUME, "/one/more", &err));
+	must(!kc_known_load(&conf, VOLUME, &again, &err));
+	check_known(&again);
+	must(!strcmp(again.backups[again.n_backups - 1], "/one/more"));
 	kc_known_free(&again);
 }
 

@@ -245,6 +245,8 @@ static void a_damaged_file_is_an_error_and_no_new_volume(void **state)
 		{ "{" GOOD ",\"uuid\":\"" UUID "\",\"keys\":[]}", "\"keys\" is []" },
 		{ "{" GOOD ",\"uuid\":\"" UUID "\",\"keys\":[\"local:*\"]}", "not a list of canonical key ids" },
 		{ "{" GOOD ",\"uuid\":\"" UUID "\",\"keys\":[\"" KEY "\"],\"x\":1}", "unexpected member \"x\"" },
+		{ "{" GOOD ",\"uuid\":\"" UUID "\",\"keys\":[\"" KEY "\"],\"backups\":[]}", "not a list of 1 to 16 paths" },
+		{ "{" GOOD ",\"uuid\":\"" UUID "\",\"keys\":[\"" KEY "\"],\"backups\":[\"b\"]}", "not a list of absolute paths" },
 		{ "{\"version\":2}", "\"version\" is 2, not 1" },
 	};
 
@@ -393,6 +395,89 @@ static void another_lineage_is_refused_unless_the_generation_grew(void **state)
 	check(0, NULL, NULL);
 }
 
+static void backups_are_remembered_beside_the_keys(void **state)
+{
+	struct kc_error err = { 0 };
+	struct kc_known k;
+	char path[64];
+
+	/* of a volume that was never seen there is nothing to say which key it has */
+	assert_int_equal(kc_known_backup(&conf, UUID, "/b", &err), KC_DEVICE);
+	assert_int_equal(access(file, F_OK), -1);
+	save();
+	for (int i = 0; i < 20; i++) {
+		snprintf(path, sizeof(path), "/backups/\"%d\"", i);
+		assert_int_equal(kc_known_backup(&conf, UUID, path, NULL), 0);
+	}
+	assert_int_equal(kc_known_backup(&conf, UUID, "/backups/\"7\"", NULL), 0);
+	strcpy(token.binding.key, KEY2);
+	save();
+	k = loaded();
+	assert_int_equal(k.n_keys, 2);
+	assert_int_equal(k.n_backups, 16);
+	assert_string_equal(k.backups[0], "/backups/\"4\"");
+	assert_string_equal(k.backups[15], "/backups/\"7\"");
+	kc_known_free(&k);
+	assert_int_equal(kc_known_forget(&conf, UUID, KEY2, NULL), 0);
+	k = loaded();
+	assert_int_equal(k.n_keys, 1);
+	assert_int_equal(k.n_backups, 16);
+	kc_known_free(&k);
+}
+
+static void a_path_that_cannot_be_remembered_is_refused(void **state)
+{
+	static char longest[1002];
+	struct kc_known k;
+
+	save();
+	assert_int_equal(kc_known_backup(&conf, UUID, "relative", NULL), KC_USAGE);
+	assert_int_equal(kc_known_backup(&conf, UUID, "/line\nfeed", NULL), KC_USAGE);
+	memset(longest, '"', sizeof(longest) - 1);
+	longest[0] = '/';
+	assert_int_equal(kc_known_backup(&conf, UUID, longest, NULL), KC_USAGE);
+	/* with the most, and the longest, the file is read again */
+	for (int i = 0; i < 16; i++) {
+		longest[1000] = '\0';
+		longest[999] = (char)('a' + i);
+		assert_int_equal(kc_known_backup(&conf, UUID, longest, NULL), 0);
+	}
+	k = loaded();
+	assert_int_equal(k.n_backups, 16);
+	kc_known_free(&k);
+}
+
+static void a_volume_that_is_removed_was_never_seen(void **state)
+{
+	struct kc_error err = { 0 };
+
+	assert_int_equal(kc_known_remove(&conf, UUID, &err), 0);
+	save();
+	check(0, NULL, NULL);
+	assert_int_equal(kc_known_remove(&conf, UUID, &err), 0);
+	check(KC_TAMPERED, NULL, "does not pin");
+	assert_int_equal(kc_known_remove(&conf, UUID, &err), 0);
+}
+
+/* For a header that is put back: how old it is, and no more. */
+static void its_age_does_not_ask_for_a_pin(void **state)
+{
+	struct kc_error err = { 0 };
+	struct kc_known k;
+
+	save();
+	k = loaded();
+	strcpy(token.binding.key, KEY2);
+	assert_int_equal(kc_pin_age(&token, &k, &err), 0);
+	token.binding.context.generation = 2;
+	assert_int_equal(kc_pin_age(&token, &k, &err), KC_TAMPERED);
+	assert_non_null(strstr(err.text, "is of generation 2, this host has seen 3"));
+	token.binding.context.generation = 3;
+	token.lineage[0] = 'f';
+	assert_int_equal(kc_pin_age(&token, &k, NULL), KC_TAMPERED);
+	kc_known_free(&k);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -415,6 +500,10 @@ int main(void)
 		TEST(a_key_that_is_forgotten_pins_no_more),
 		TEST(an_older_generation_is_refused_whatever_is_named),
 		TEST(another_lineage_is_refused_unless_the_generation_grew),
+		TEST(backups_are_remembered_beside_the_keys),
+		TEST(a_path_that_cannot_be_remembered_is_refused),
+		TEST(a_volume_that_is_removed_was_never_seen),
+		TEST(its_age_does_not_ask_for_a_pin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
