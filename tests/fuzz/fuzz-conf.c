@@ -61,6 +61,9 @@ static void check(const struct kc_conf *c)
 		must(strchr(c->allow_keys[i], '*') ? pattern(c->allow_keys[i]) :
 						     kc_key_canonical(NULL, c->allow_keys[i]));
 	}
+	for (i = 0; i < c->n_rules; i++)
+		must(c->rules[i].where[0] &&
+		     kc_matches("^[A-Za-z0-9_]+=[^ \t]+([ \t]+[A-Za-z0-9_]+=[^ \t]+)*$", c->rules[i].match));
 }
 
 static void check_again(const struct kc_conf *c)
@@ -77,14 +80,20 @@ static void check_again(const struct kc_conf *c)
 		fprintf(f, "audit_anchor=%s\n", c->audit_anchor);
 	for (i = 0; i < c->n_allow_keys; i++)
 		fprintf(f, "allow_key=%s\n", c->allow_keys[i]);
+	for (i = 0; i < c->n_rules; i++)
+		fprintf(f, "%s=%s\n", c->rules[i].exempt ? "exempt" : "require", c->rules[i].match);
+	fprintf(f, "forbid_plaintext=%s\n", c->forbid_plaintext ? "yes" : "no");
 	must(!fclose(f));
 	must(!load(text, len, &d));
 	must(!strcmp(c->default_key, d.default_key) && !strcmp(c->state_dir, d.state_dir) &&
 	     !strcmp(c->audit_file, d.audit_file) && !strcmp(c->helper, d.helper) &&
 	     !c->audit_anchor == !d.audit_anchor && (!c->audit_anchor || !strcmp(c->audit_anchor, d.audit_anchor)) &&
-	     c->timeout == d.timeout && c->n_allow_keys == d.n_allow_keys);
+	     c->timeout == d.timeout && c->n_allow_keys == d.n_allow_keys && c->n_rules == d.n_rules &&
+	     c->forbid_plaintext == d.forbid_plaintext);
 	for (i = 0; i < c->n_allow_keys; i++)
 		must(!strcmp(c->allow_keys[i], d.allow_keys[i]));
+	for (i = 0; i < c->n_rules; i++)
+		must(c->rules[i].exempt == d.rules[i].exempt && !strcmp(c->rules[i].match, d.rules[i].match));
 	kc_conf_free(&d);
 	free(text);
 }

@@ -150,6 +150,44 @@ static void what_is_not_understood_is_an_error(void **state)
 	refused("default_key = a b\n", KC_USAGE, "default_key is \"a b\"");
 }
 
+static void a_policy_is_read_with_its_places(void **state)
+{
+	struct kc_error err = { 0 };
+	char file[128], where[160];
+	struct kc_conf c;
+
+	write_conf(path, "default_key = local:alias/a\nforbid_plaintext = yes\nrequire = ID_SERIAL=vol*\n");
+	assert_int_equal(mkdir(extra, 0755), 0);
+	snprintf(file, sizeof(file), "%s/10.conf", extra);
+	write_conf(file, "# more\nexempt = ID_BUS=usb  ID_MODEL=*stick*\nforbid_plaintext = no\nrequire = DEVNAME=/dev/vd?\n");
+	assert_int_equal(kc_conf_load(path, &c, &err), 0);
+	assert_int_equal(c.n_rules, 3);
+	assert_false(c.rules[0].exempt);
+	assert_string_equal(c.rules[0].match, "ID_SERIAL=vol*");
+	assert_true(c.rules[1].exempt);
+	assert_string_equal(c.rules[1].match, "ID_BUS=usb  ID_MODEL=*stick*");
+	snprintf(where, sizeof(where), "%s:2", file);
+	assert_string_equal(c.rules[1].where, where);
+	assert_string_equal(c.rules[2].match, "DEVNAME=/dev/vd?");
+	assert_false(c.forbid_plaintext);
+	snprintf(where, sizeof(where), "%s:3", file);
+	assert_string_equal(c.forbid_where, where);
+	snprintf(where, sizeof(where), "%s:1", path);
+	assert_string_equal(c.default_key_where, where);
+	kc_conf_free(&c);
+
+	refused("require = sdb\n", KC_USAGE, "require is \"sdb\", not PROPERTY=GLOB words");
+	refused("require = ID_SERIAL\n", KC_USAGE, "require is \"ID_SERIAL\"");
+	refused("require = ID_SERIAL=\n", KC_USAGE, "require is \"ID_SERIAL=\"");
+	refused("require = ID_SERIAL= vol\n", KC_USAGE, "require is \"ID_SERIAL= vol\"");
+	refused("require = ID_SERIAL=a vol\n", KC_USAGE, "require is \"ID_SERIAL=a vol\"");
+	refused("require = =a\n", KC_USAGE, "require is \"=a\"");
+	refused("require = ID-X=a\n", KC_USAGE, "require is \"ID-X=a\"");
+	refused("exempt =\n", KC_USAGE, "exempt is \"\", not a value");
+	refused("forbid_plaintext = 1\n", KC_USAGE, "forbid_plaintext is \"1\", not yes or no");
+	refused("forbid_plaintext = no\nforbid_plaintext = yes\n", KC_USAGE, ":2: forbid_plaintext is set twice");
+}
+
 static void an_open_pattern_is_refused(void **state)
 {
 	static const char *const wrong[] = {
@@ -218,6 +256,7 @@ int main(void)
 		TEST(every_setting_is_read),
 		TEST(a_later_file_wins_and_lists_add_up),
 		TEST(what_is_not_understood_is_an_error),
+		TEST(a_policy_is_read_with_its_places),
 		TEST(an_open_pattern_is_refused),
 		TEST(a_file_that_others_may_write_is_refused),
 		TEST(a_file_named_but_not_there_is_an_error),

@@ -13,12 +13,10 @@
  * struct kc_event - what happened, in EBS's and CloudTrail's vocabulary
  * @event: "createVolume", "attachVolume", "detachVolume", "reattachVolume", "Decrypt",
  *	"suspendVolume", "resumeVolume", "modifyVolume", "addRecipient", "removeRecipient",
- *	"rewrapVolume",
- *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...
- * @kind: "ephemeral" for a volume whose key is nowhere else, or NULL
- *	"addRecipient", "removeRecipient", "rewrapVolume", "anchorAudit",
+ *	"rewrapVolume", "anchorAudit", "checkPolicy" (only where it is violated),
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...:
  *	the table in Documentation/audit.md has them all; a new one goes there too
+ * @kind: "ephemeral" for a volume whose key is nowhere else, or NULL
  * @volume, @device, @name, @key, @request_id: NULL where it has none
  * @source_key: rewrapVolume: the key whose copy of the DEK was replaced
  * @wrapped_by: how a copy of the DEK was made, "ReEncrypt" or "Encrypt"

@@ -55,11 +55,25 @@ static int set_path(struct source *s, const char *name, const char *value, char 
 	return replace(s, where, value);
 }
 
+/* Where a setting is that kcache policy shows. */
+static int note(struct source *s, char **where)
+{
+	char *text;
+
+	if (asprintf(&text, "%s:%u", s->path, s->line) < 0)
+		return no_memory(s->err);
+	free(*where);
+	*where = text;
+	return 0;
+}
+
 static int set_default_key(struct source *s, const char *name, const char *value)
 {
 	if (strlen(value) >= KC_KEY_NAME_MAX || strchr(value, ' '))
 		return bad_value(s, name, value, "the name of a key");
-	return replace(s, &s->c->default_key, value);
+	if (replace(s, &s->c->default_key, value))
+		return KC_NOMEM;
+	return note(s, &s->c->default_key_where);
 }
 
 static int set_state_dir(struct source *s, const char *name, const char *value)
@@ -139,6 +153,68 @@ static int set_allow_key(struct source *s, const char *name, const char *value)
 	return 0;
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* "PROPERTY=GLOB ...": names as udev writes them, at least one, none without a glob. */
+static bool is_match(const char *p)
+{
+	bool any = false;
+
+	while (*p) {
+		size_t len = strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+		if (!len || p[len] != '=' || !p[len + 1] || is_blank(p[len + 1]))
+			return false;
+		for (p += len + 1; *p && !is_blank(*p); p++)
+			;
+		while (is_blank(*p))
+			p++;
+		any = true;
+	}
+	return any;
+}
+
+static int add_rule(struct source *s, const char *name, const char *value, bool exempt)
+{
+	struct kc_conf *c = s->c;
+	struct kc_rule *rules;
+
+	if (!is_match(value))
+		return bad_value(s, name, value, "PROPERTY=GLOB words, each with a name and a glob");
+	rules = reallocarray(c->rules, c->n_rules + 1, sizeof(*rules));
+	if (!rules)
+		return no_memory(s->err);
+	c->rules = rules;
+	rules += c->n_rules++;
+	*rules = (struct kc_rule){ .exempt = exempt };
+	if (replace(s, &rules->match, value))
+		return KC_NOMEM;
+	return note(s, &rules->where);
+}
+
+static int set_require(struct source *s, const char *name, const char *value)
+{
+	return add_rule(s, name, value, false);
+}
+
+static int set_exempt(struct source *s, const char *name, const char *value)
+{
+	return add_rule(s, name, value, true);
+}
+
+static int set_forbid(struct source *s, const char *name, const char *value)
+{
+	bool yes = !strcmp(value, "yes");
+
+	if (!yes && strcmp(value, "no") != 0)
+		return bad_value(s, name, value, "yes or no");
+	s->c->forbid_plaintext = yes;
+	return note(s, &s->c->forbid_where);
+}
+
 /* Handed to the provider's key helper, which knows what it means. */
 static int set_provider(struct source *s, const char *name, const char *value)
 {
@@ -182,6 +258,9 @@ static const struct {
 	{ "helper", false, set_helper },
 	{ "timeout", false, set_timeout },
 	{ "allow_key", true, set_allow_key },
+	{ "require", true, set_require },
+	{ "exempt", true, set_exempt },
+	{ "forbid_plaintext", false, set_forbid },
 	{ "keystore_seal", false, set_seal },
 	{ "pkcs11_module", false, set_provider_path },
 	{ "pkcs11_module_args", false, set_provider },
@@ -378,6 +457,13 @@ void kc_conf_free(struct kc_conf *c)
 	for (i = 0; i < c->n_allow_keys; i++)
 		free(c->allow_keys[i]);
 	free(c->allow_keys);
+	for (i = 0; i < c->n_rules; i++) {
+		free(c->rules[i].match);
+		free(c->rules[i].where);
+	}
+	free(c->rules);
+	free(c->default_key_where);
+	free(c->forbid_where);
 	for (i = 0; i < c->n_settings; i++)
 		free(c->settings[i].value);
 	free(c->default_key);

@@ -7,6 +7,7 @@
 #ifndef KC_CONF_H
 #define KC_CONF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "error.h"
@@ -14,6 +15,17 @@
 #define KC_CONF_DEFAULT "/etc/kcache/kcache.conf"
 
 #define KC_PROVIDER_SETTINGS 16	/* at most so many kinds */
+
+/**
+ * struct kc_rule - "require = MATCH" or "exempt = MATCH": which block devices must be encrypted
+ * @match: "PROPERTY=GLOB ...", all of which a device has (lib/policy.h)
+ * @where: "FILE:LINE"
+ */
+struct kc_rule {
+	bool exempt;
+	char *match;
+	char *where;
+};
 
 /**
  * struct kc_conf - the host's configuration
@@ -26,6 +38,9 @@
  * @allow_keys: keys whose volumes this host attaches ("allow_key", may repeat): a canonical key id, or a
  *	pattern with '*' only as a whole trailing part ("local:*", "arn:aws:kms:eu-central-1:111122223333:key/ *")
  * @n_allow_keys: how many
+ * @rules, @n_rules: the policy ("require", "exempt", may repeat)
+ * @forbid_plaintext: no device that is not exempt may hold plaintext ("forbid_plaintext", no)
+ * @default_key_where, @forbid_where: "FILE:LINE" of those two, NULL where nothing sets them
  * @settings: what only one provider reads, by names of its own: PROVIDER_...
  * @n_settings: how many
  */
@@ -38,6 +53,11 @@ struct kc_conf {
 	unsigned int timeout;
 	char **allow_keys;
 	size_t n_allow_keys;
+	struct kc_rule *rules;
+	size_t n_rules;
+	bool forbid_plaintext;
+	char *default_key_where;
+	char *forbid_where;
 	struct kc_setting {
 		const char *name;	/* a constant */
 		char *value;

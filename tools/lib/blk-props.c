@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <systemd/sd-device.h>
+#include <unistd.h>
+
+#include "blk-props.h"
+
+/* One line of a file of sysfs, without the blanks around it; false if it is not there or empty. */
+static bool attribute(dev_t dev, const char *file, char *value, size_t size)
+{
+	char path[160], text[256];
+	size_t len, lead;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	lead = strspn(text, " \t\n");
+	for (len = strlen(text); len > lead && strchr(" \t\n", text[len - 1]); len--)
+		;
+	text[len] = '\0';
+	snprintf(value, size, "%s", text + lead);
+	return value[0] != '\0';
+}
+
+/* The same of the disk, if @dev is a partition; NVMe and SCSI have it one level down. */
+static bool of_disk(dev_t dev, const char *file, char *value, size_t size)
+{
+	static const char *const at[] = { "", "device/", "../", "../device/" };
+	char path[80];
+	size_t i;
+
+	for (i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", at[i], file);
+		if (attribute(dev, path, value, size))
+			return true;
+	}
+	return false;
+}
+
+static void no_blanks(char *s)
+{
+	for (; *s; s++)
+		if (*s == ' ' || *s == '\t')
+			*s = '_';
+}
+
+/* udev: ID_SERIAL is MODEL_SERIAL where there is a model, as NVMe has one, and the serial alone for virtio. */
+static bool serial(dev_t dev, bool whole, char *value, size_t size)
+{
+	char model[128], text[128];
+
+	if (!of_disk(dev, "serial", text, sizeof(text)))
+		return false;
+	if (whole && of_disk(dev, "model", model, sizeof(model)))
+		snprintf(value, size, "%s_%s", model, text);
+	else
+		snprintf(value, size, "%s", text);
+	no_blanks(value);
+	return true;
+}
+
+static bool from_sysfs(dev_t dev, const char *name, char *value, size_t size)
+{
+	bool found = false;
+
+	if (!strcmp(name, "ID_SERIAL") || !strcmp(name, "ID_SERIAL_SHORT"))
+		return serial(dev, !strcmp(name, "ID_SERIAL"), value, size);
+	if (!strcmp(name, "DM_NAME"))
+		return attribute(dev, "dm/name", value, size);
+	if (!strcmp(name, "DM_UUID"))
+		return attribute(dev, "dm/uuid", value, size);
+	if (!strcmp(name, "ID_WWN"))
+		found = of_disk(dev, "wwid", value, size);
+	else if (!strcmp(name, "ID_MODEL"))
+		found = of_disk(dev, "model", value, size);
+	if (found)
+		no_blanks(value);
+	return found;
+}
+
+bool kc_blk_property(dev_t dev, const char *name, char *value, size_t size)
+{
+	const char *text = NULL;
+	sd_device *sd = NULL;
+	bool found;
+
+	found = sd_device_new_from_devnum(&sd, 'b', dev) >= 0 &&
+		sd_device_get_property_value(sd, name, &text) >= 0 && text && *text;
+	if (found)
+		snprintf(value, size, "%s", text);
+	sd_device_unref(sd);
+	return found || from_sysfs(dev, name, value, size);
+}
