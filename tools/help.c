@@ -65,6 +65,8 @@ static const struct {
 		"  kcache audit --volume /dev/sdb --json\n" },
 	{ "audit verify", "  kcache audit verify\n"
 		"  kcache audit verify /var/log/kcache/audit.jsonl.1 /var/log/kcache/audit.jsonl --anchor /mnt/heads\n" },
+	{ "check", "  kcache check\n  kcache check /dev/sdb --json\n" },
+	{ "doctor", "  kcache doctor data\n  kcache doctor /dev/sdb\n" },
 	{ "policy", "  kcache policy --json\n" },
 	{ "policy check", "  kcache policy check\n  kcache policy check /dev/sdb\n" },
 	{ "key create", "  kcache key create --alias archive --description 'archived volumes'\n" },

@@ -251,6 +251,8 @@ int cmd_audit_list(struct kc_run *r);
 int check_audit_list(struct kc_run *r);
 int cmd_audit_verify(struct kc_run *r);
 int check_audit_verify(struct kc_run *r);
+int cmd_check(struct kc_run *r);
+int cmd_doctor(struct kc_run *r);
 int cmd_policy(struct kc_run *r);
 int cmd_policy_check(struct kc_run *r);
 int cmd_key_create(struct kc_run *r);

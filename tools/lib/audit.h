@@ -13,7 +13,7 @@
  * struct kc_event - what happened, in EBS's and CloudTrail's vocabulary
  * @event: "createVolume", "attachVolume", "detachVolume", "reattachVolume", "Decrypt",
  *	"suspendVolume", "resumeVolume", "modifyVolume", "addRecipient", "removeRecipient",
- *	"rewrapVolume", "anchorAudit", "checkPolicy" (only where it is violated),
+ *	"rewrapVolume", "anchorAudit", "checkVolume", "checkPolicy" (if violated),
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...:
  *	the table in Documentation/audit.md has them all; a new one goes there too
  * @kind: "ephemeral" for a volume whose key is nowhere else, or NULL

@@ -221,7 +221,7 @@ static void add_processes(struct users *u, dev_t dev)
 	closedir(d);
 }
 
-unsigned int kc_blk_users(dev_t dev, char *text, size_t size)
+unsigned int kc_blk_held(dev_t dev, char *text, size_t size)
 {
 	struct users u = { text, size, 0 };
 	char sysfs[64];
@@ -232,6 +232,13 @@ unsigned int kc_blk_users(dev_t dev, char *text, size_t size)
 	each_mount(dev, true, add_swap, &u);
 	add_holders(&u, sysfs);
 	add_partitions(&u, sysfs);
+	return u.n;
+}
+
+unsigned int kc_blk_users(dev_t dev, char *text, size_t size)
+{
+	struct users u = { text, size, kc_blk_held(dev, text, size) };
+
 	/* a scan of all processes: only if nothing else explains it */
 	if (!u.n)
 		add_processes(&u, dev);

@@ -61,6 +61,9 @@ void kc_blk_release(struct kc_blk *b);
  */
 unsigned int kc_blk_users(dev_t dev, char *text, size_t size);
 
+/** kc_blk_held() - the same without processes: who keeps others from opening it exclusively */
+unsigned int kc_blk_held(dev_t dev, char *text, size_t size);
+
 /** kc_blk_mountpoint() - the first mount point of a device; false if there is none */
 bool kc_blk_mountpoint(dev_t dev, char *text, size_t size);
 

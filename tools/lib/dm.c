@@ -323,17 +323,19 @@ static void uuid_text(char *text, size_t size, const char *uuid, const char *nam
 	snprintf(text + n, size - n, "-%s", name);
 }
 
-static bool have_target(void)
+bool kc_dm_target(char *version, size_t size)
 {
-	struct dm_task *t = dm_task_create(DM_DEVICE_LIST_VERSIONS);
 	struct dm_versions *v;
+	struct dm_task *t;
 	bool found = false;
 
-	if (!t)
+	if (kc_dm_new_task(&t, DM_DEVICE_LIST_VERSIONS, NULL, NULL))
 		return false;
-	if (dm_task_run(t)) {
+	if (kc_dm_run_task(t) == 0) {
 		for (v = dm_task_get_versions(t); v; v = (struct dm_versions *)(void *)((char *)v + v->next)) {
 			found = strcmp(v->name, "kcache") == 0;
+			if (found)
+				snprintf(version, size, "%u.%u.%u", v->version[0], v->version[1], v->version[2]);
 			if (found || !v->next)
 				break;
 		}
@@ -348,7 +350,7 @@ static int create_failed(struct kc_error *err, int e, struct kc_kmsg *log)
 
 	if (e == EPERM)
 		return kc_dm_task_failed(err, e, "map it");
-	if (!have_target())
+	if (!kc_dm_target(why, sizeof(why)))
 		return kc_fail(err, KC_DEVICE, "install the module dm-kcache (see dkms status) and modprobe dm-kcache",
 			       "the kernel has no device-mapper target `kcache'");
 	if (kc_kmsg_since(log, "kcache: ", why, sizeof(why)))

@@ -67,6 +67,9 @@ int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct 
 /** kc_dm_exists() - is this name taken, by anybody's device? */
 int kc_dm_exists(const char *name, bool *exists, struct kc_error *err);
 
+/** kc_dm_target() - has the kernel our target now? @version: receives "1.0.0" */
+bool kc_dm_target(char *version, size_t size);
+
 /** kc_dm_keyless() - is the key of this mapped device of ours away, so that reads fail or wait? */
 bool kc_dm_keyless(dev_t dev);
 
