@@ -87,7 +87,7 @@ kcache create -q "${d1}1" >/dev/null
 mkfs.ext4 -q "${d1}2"
 check "of two the plain one violates" same "$(list)" "$(printf '%s\n' "$d1 ok others" "${d1}1 ok volume" "${d1}2 violates plaintext")"
 policy "require = ID_SERIAL=$serial DEVTYPE=disk"
-check "also where the rule matches the disk alone" same "$(list ${d1}2)" "${d1}2 violates plaintext"
+check "also where the rule matches the disk alone" same "$(list "${d1}2")" "${d1}2 violates plaintext"
 policy "require = ID_SERIAL=$serial DEVTYPE=disk" "exempt = DEVNAME=${d1}2"
 check "unless it is exempt itself" expect_exit 0 kcache policy check
 wipefs -qa "${d1}1" "${d1}2" "$d1"

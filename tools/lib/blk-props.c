@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <systemd/sd-device.h>
@@ -88,12 +89,32 @@ static bool from_sysfs(dev_t dev, const char *name, char *value, size_t size)
 	return found;
 }
 
+/*
+ * A program that udev runs for a device (IMPORT{program}) has what the rules have found so far
+ * in its environment; in the database it is only when they are through.
+ */
+static const char *from_udev(dev_t dev, const char *name)
+{
+	const char *subsystem = secure_getenv("SUBSYSTEM"), *ma = secure_getenv("MAJOR"), *mi = secure_getenv("MINOR");
+	char devno[2][16];
+
+	snprintf(devno[0], sizeof(devno[0]), "%u", major(dev));
+	snprintf(devno[1], sizeof(devno[1]), "%u", minor(dev));
+	if (!subsystem || strcmp(subsystem, "block") || !ma || strcmp(ma, devno[0]) || !mi || strcmp(mi, devno[1]))
+		return NULL;
+	return secure_getenv(name);
+}
+
 bool kc_blk_property(dev_t dev, const char *name, char *value, size_t size)
 {
-	const char *text = NULL;
+	const char *text = from_udev(dev, name);
 	sd_device *sd = NULL;
 	bool found;
 
+	if (text && *text) {
+		snprintf(value, size, "%s", text);
+		return true;
+	}
 	found = sd_device_new_from_devnum(&sd, 'b', dev) >= 0 &&
 		sd_device_get_property_value(sd, name, &text) >= 0 && text && *text;
 	if (found)

@@ -14,6 +14,8 @@
  * ID_SERIAL, ID_SERIAL_SHORT, ID_MODEL, ID_WWN (a partition has its disk's), DM_NAME and DM_UUID,
  * as udev would write them.
  *
+ * Run by udev for this very device, what its rules have found so far comes first.
+ *
  * Return: false if the device has none of this name.
  */
 bool kc_blk_property(dev_t dev, const char *name, char *value, size_t size);
