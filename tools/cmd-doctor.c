@@ -59,6 +59,17 @@ struct want {
 	char node[256];
 };
 
+/* What is attached by this name or node, if anything is. */
+static bool mapped(const char *name, struct kc_dm *d)
+{
+	static const char dir[] = "/dev/mapper/";
+	bool found = false;
+
+	if (!strncmp(name, dir, strlen(dir)))
+		name += strlen(dir);
+	return !strchr(name, '/') && kc_dm_find(name, d, &found, NULL) == 0 && found && d->below;
+}
+
 static int match(const char *node, const char *uuid, void *data)
 {
 	struct want *w = data;
@@ -73,17 +84,7 @@ static int find(struct kc_steps *s, const char *name, char *device, size_t size)
 {
 	struct kc_error e = { 0 };
 	struct want w = { .uuid = name };
-	struct kc_dm d;
-	bool found = false;
 
-	if (strchr(name, '/') && strncmp(name, "/dev/mapper/", 12)) {
-		snprintf(device, size, "%s", name);
-		return 0;
-	}
-	if (kc_dm_find(strncmp(name, "/dev/mapper/", 12) ? name : name + 12, &d, &found, NULL) == 0 && found && d.below) {
-		kc_blk_name(d.below, device, size);
-		return 0;
-	}
 	if (strchr(name, '/')) {
 		snprintf(device, size, "%s", name);
 		return 0;
@@ -111,13 +112,18 @@ static void attachment(struct kc_steps *s, const char *name)
 	}
 	if (!found)
 		return;
-	if (!kc_dm_word(d.info, "key", key, sizeof(key)) || !strcmp(key, "valid")) {
+	if (!kc_dm_word(d.info, "key", key, sizeof(key))) {
+		kc_step_warn(s, "attachment", "see dmsetup table", "its target is %s now, which does not tell about a key",
+			     d.target[0] ? d.target : "none");
+	} else if (!strcmp(key, "valid")) {
 		if (kc_dm_word(d.info, "lease", lease, sizeof(lease)) && strcmp(lease, "-") && strcmp(lease, "none"))
 			kc_step_ok(s, "attachment", "its key works, %s s of its lease are left", lease);
 		else
 			kc_step_ok(s, "attachment", "its key works");
 	} else {
-		kc_fail(&e, KC_KEY_GONE, "kcache resume, once the steps above are ok; or kcache detach, and attach again",
+		kc_fail(&e, KC_KEY_GONE,
+			kc_dm_ephemeral(&d) ? "its key was nowhere else and is gone for good: kcache detach" :
+			"kcache resume, once the steps above are ok; or kcache detach, and attach again",
 			"the key of /dev/mapper/%s is %s: I/O to it fails or waits", name, key);
 		kc_step_failed(s, "attachment", &e);
 	}
@@ -147,15 +153,22 @@ static void volume(struct kc_steps *s, const char *name)
 {
 	struct kc_run *r = s->r;
 	struct kc_examined x;
-	char attached[sizeof(x.attached)];
+	struct kc_dm d;
 
-	if (find(s, name, r->device, sizeof(r->device)))
+	if (mapped(name, &d)) {
+		kc_blk_name(d.below, r->device, sizeof(r->device));
+		if (kc_dm_ephemeral(&d)) {
+			kc_step_ok(s, "place", "it is ephemeral: on %s, without a header, under a key that no KMS has", r->device);
+			attachment(s, d.name);
+			return;
+		}
+	} else if (find(s, name, r->device, sizeof(r->device))) {
 		return;
+	}
 	kc_examine_volume(s, r->device, &x);
 	snprintf(r->volume, sizeof(r->volume), "%s", x.uuid);
-	memcpy(attached, x.attached, sizeof(attached));
-	if (attached[0])
-		attachment(s, attached);
+	if (x.attached[0])
+		attachment(s, x.attached);
 	if (x.uuid[0])
 		kc_audit_event(r, &(struct kc_event){
 			.event = "checkVolume",

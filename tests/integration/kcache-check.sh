@@ -99,6 +99,15 @@ check "and goes on all the same" said '^ok +recipient 0 '
 cp "$STATE/modules.dep" /lib/modules/"$kernel"/modules.dep
 modprobe dm-kcache
 
+# --- an ephemeral volume -----------------------------------------------------------------------------
+kcache create -q --force --ephemeral scratch "$d" >/dev/null
+check "doctor: an ephemeral volume has no header to look at" expect_exit 0 kcache doctor scratch
+check "and says so" said '^ok +place +it is ephemeral'
+dmsetup message scratch 0 key wipe
+check "its key does not come back" expect_exit 9 kcache doctor scratch
+check "which is said too" said 'gone for good: kcache detach'
+kcache detach scratch
+
 # --- the host: a plain swap ----------------------------------------------------------------------
 mkswap "$d" >/dev/null
 swapon "$d"
