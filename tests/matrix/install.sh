@@ -22,8 +22,11 @@ check "has the module for $release, and no list of modules" matches "$modules" \
 	"^lib/modules/$release/(extra|updates)/dm-kcache\.ko$"
 check "and what the tools are, each at its place" same "$(files | grep -v '^lib/modules/')" "$(sort <<END
 lib/$multiarch/cryptsetup/libcryptsetup-token-kcache.so
+usr/lib/udev/rules.d/65-kcache.rules
+$(printf 'usr/libexec/kcache/attach/%s\n' kcache-attach-cloud kcache-attach-loop kcache-attach-lvm lib.sh)
 usr/libexec/kcache/kcache-keyhelper
 $(printf 'usr/libexec/kcache/kcache-keyhelper-%s\n' aws pkcs11 tpm2)
+usr/libexec/kcache/udev-policy
 usr/local/sbin/kcache
 usr/local/share/bash-completion/completions/kcache
 $(for p in Documentation/man/*.[578]; do echo "usr/local/share/man/man${p##*.}/${p##*/}"; done)
