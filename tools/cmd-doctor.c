@@ -67,7 +67,7 @@ static bool mapped(const char *name, struct kc_dm *d)
 
 	if (!strncmp(name, dir, strlen(dir)))
 		name += strlen(dir);
-	return !strchr(name, '/') && kc_dm_find(name, d, &found, NULL) == 0 && found && d->below;
+	return !strchr(name, '/') && kc_dm_get(name, d, &found, NULL) == 0 && found && d->below;
 }
 
 static int match(const char *node, const char *uuid, void *data)

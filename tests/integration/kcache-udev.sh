@@ -9,8 +9,12 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib-kcache.sh"
 
-# properties DEVICE: as the rules leave them
-properties() { udevadm test --action=add "/sys/class/block/${1#/dev/}" 2>&1; }
+# properties DEVICE: as the rules leave them; nothing of it is in a database, before or after
+properties() {
+	rm -rf /run/udev/data
+	udevadm test --action=add "/sys/class/block/${1#/dev/}" 2>&1
+	rm -rf /run/udev/data
+}
 
 d=$(disk 1)
 # as a disk would have it whose serial number only udev's own rules find
@@ -19,8 +23,13 @@ cat >/run/udev/rules.d/60-test.rules <<'END'
 SUBSYSTEM=="block", IMPORT{builtin}="blkid"
 SUBSYSTEM=="block", ENV{ID_SERIAL}="of-udev-alone"
 END
+# udev's programs have no environment but udev's: the configuration where it is looked for
 base=$(<"$KCACHE_CONFIG")
-policy() { printf '%s\n' "$base" "$@" >"$KCACHE_CONFIG"; }
+unset KCACHE_CONFIG
+mkdir -p /etc/kcache
+on_exit rm -r /etc/kcache /run/udev
+policy() { printf '%s\n' "$base" "$@" >/etc/kcache/kcache.conf; }
+policy
 
 check "the rule is where udev looks for it" test -e /usr/lib/udev/rules.d/65-kcache.rules
 mkfs.ext4 -q "$d"
