@@ -59,7 +59,6 @@ struct json_object;
 	X(OPT_ALL, "all", 0, FLAG, NULL, "all volumes of this host, and DEVICEs beside them") \
 	X(OPT_SINCE, "since", 0, STRING, "WHEN", "from then on: 2026-11-25, 2h, 3d, today, ...") \
 	X(OPT_ANCHOR, "anchor", 0, STRING, "FILE", "heads of the log, or a folder of a journal's files") \
-	X(OPT_PASSPHRASE_FILE, "passphrase-file", 0, STRING, "FILE", "read the passphrase from FILE (- is stdin)")
 	X(OPT_PASSPHRASE_FILE, "passphrase-file", 0, STRING, "FILE", "read the passphrase from FILE (- is stdin)") \
 	X(OPT_KEY_FILE, "key-file", 0, STRING, "FILE", "all of FILE is the passphrase (- is stdin)")
 
