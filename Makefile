@@ -83,6 +83,9 @@ check-kunit: packages-vm packages-kunit ## the module's KUnit suites: two CPUs i
 # the integration tests and KUnit under KASAN, lockdep and others; lines covered
 check-debug: packages-kernel packages-unit vm-helpers
 
+# failures injected into the debug kernel's allocations, I/O and keys
+check-faults: packages-kernel
+
 lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, shellcheck
 	$(Q)tests/lint.sh
 

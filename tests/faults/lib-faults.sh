@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# For tests that inject failures, in the VM under the debug kernel. Sourced after
+# tests/integration/lib.sh.
+
+# take SECONDS PROGRAM...: the program's sentences are this test's
+take() {
+	local limit=$(($1 * ${STRETCH:-1})) line told=
+	shift
+
+	while IFS= read -r line; do
+		case $line in
+		'ok - '*) pass "${line#ok - }" ;;
+		'not ok - '*) fail "${line#not ok - }"; told=1 ;;
+		'exit 0') ;;
+		'exit '*) [ -n "$told" ] || fail "$* comes to its end" "$line" ;;
+		*) echo "$line" ;;
+		esac
+	done < <(timeout -k 5 $limit "$@" 2>&1; echo "exit $?")
+}
+
+# inject WHAT ATTRIBUTE=VALUE...: /sys/kernel/debug/WHAT/ATTRIBUTE, see the kernel's
+# fault-injection.rst; nothing is said in the log, and it goes on until it is ended
+inject() {
+	local dir=/sys/kernel/debug/$1 a
+	shift
+
+	for a in verbose=0 times=-1 "$@"; do
+		echo "${a#*=}" >"$dir/${a%%=*}" || return
+	done
+}
+
+# no memory for who does not wait for it, all over the kernel; what may wait gets it
+starve() {
+	# what the module keeps back is given back first (4: without a word in the log)
+	echo 6 >/proc/sys/vm/drop_caches
+	inject failslab task-filter=N ignore-gfp-wait=Y probability=100
+	inject fail_page_alloc task-filter=N ignore-gfp-wait=Y ignore-gfp-highmem=N min-order=0 probability=100
+}
+feed() {
+	echo 0 >/sys/kernel/debug/fail_page_alloc/probability
+	echo 0 >/sys/kernel/debug/failslab/probability
+}
+on_exit feed
+
+# Memory of ours that nobody points to. kmemleak leaves out what is younger than
+# 5 s, and tells in its second scan what was not there in the first.
+no_leaks() {
+	local dir=/sys/kernel/debug
+
+	sleep 5
+	echo scan >$dir/kmemleak && echo scan >$dir/kmemleak || return
+	# one object a paragraph, its stack in it
+	cat $dir/kmemleak | awk '/^unreferenced/ { if (ours) printf "%s", o; o = ""; ours = 0 }
+		{ o = o $0 "\n" } /\[dm_kcache\]/ { ours = 1; n++ }
+		END { if (ours) printf "%s", o; exit n > 0 }'
+}
