@@ -10,7 +10,7 @@
 . "$(dirname "$0")/lib-faults.sh"
 
 new_session
-modprobe brd rd_nr=1 rd_size=32768
+ram_disk
 modprobe dm-flakey
 add_key low
 dev=/dev/mapper/m
@@ -102,4 +102,4 @@ for ss in 512 4096; do
 	unmap m
 done
 dmsetup remove flaky
-check "the module can be unloaded" modprobe -r dm-kcache
+unload

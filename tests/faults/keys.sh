@@ -7,7 +7,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib-faults.sh
 . "$(dirname "$0")/lib-faults.sh"
 
-modprobe brd rd_nr=1 rd_size=8192
+ram_disk
 modprobe dm-kcache
 take 120 fault-keys
-check "the module can be unloaded" modprobe -r dm-kcache
+unload

@@ -4,20 +4,57 @@
 # For tests that inject failures, in the VM under the debug kernel. Sourced after
 # tests/integration/lib.sh.
 
-# take SECONDS PROGRAM...: the program's sentences are this test's
+# who fails to allocate says so with a stack; whoever complains of more than that has
+# another word in his report
+expect_kernel 'Call Trace:'
+
+# take SECONDS PROGRAM...: the program's sentences are this test's. Who hangs in the
+# kernel cannot be killed, and what comes later would hang as well: that ends the test.
 take() {
 	local limit=$(($1 * ${STRETCH:-1})) line told=
 	shift
 
-	while IFS= read -r line; do
+	while IFS= read -r -t $((limit + 10)) line; do
 		case $line in
 		'ok - '*) pass "${line#ok - }" ;;
 		'not ok - '*) fail "${line#not ok - }"; told=1 ;;
-		'exit 0') ;;
-		'exit '*) [ -n "$told" ] || fail "$* comes to its end" "$line" ;;
+		'exit 0') return ;;
+		'exit '*) [ -n "$told" ] || fail "$* comes to its end" "$line"; return ;;
+		hangs) exit 1 ;;
 		*) echo "$line" ;;
 		esac
 	done < <(timeout -k 5 $limit "$@" 2>&1; echo "exit $?")
+	fail "$* comes to its end" "it hangs"
+	exit 1
+}
+
+# /dev/ram0, the disk below: it completes where it was asked. All tests of a boot share
+# it. Without pages of its own it would have to allocate them.
+ram_disk() {
+	modprobe brd rd_nr=1 rd_size=32768
+	head -c 32M /dev/zero >/dev/ram0
+	sync /dev/ram0
+}
+
+# walk SECONDS WHAT...: the sentences of fault-walk (walk.c), and that nothing is left
+walk() {
+	# The log without notices (5) and below: an audit record for each of thousands of
+	# tables, letter by letter over an emulated serial line, takes longer than the rest.
+	dmesg -n 5
+	# what the module waits for on each of thousands of removals
+	echo 1 >/sys/kernel/rcu_expedited
+	take "$1" fault-walk "${@:2}"
+	echo 0 >/sys/kernel/rcu_expedited
+	dmesg -n 8
+	# a walk that ended early leaves its device
+	dmsetup remove faults 2>/dev/null
+	check "no device is left" same "$(dmsetup ls)" "No devices found"
+}
+
+# the module goes, and nothing of it stays
+unload() {
+	check "the module can be unloaded" modprobe -r dm-kcache
+	check "no memory of ours is left" no_leaks
 }
 
 # inject WHAT ATTRIBUTE=VALUE...: /sys/kernel/debug/WHAT/ATTRIBUTE, see the kernel's

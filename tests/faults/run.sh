@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # make check-faults: failures injected into the module and below it, under the
-# debug kernel (tests/kernel). Two boots at once: the walks, and the others.
+# debug kernel (tests/kernel), in two boots at once.
 #
-#   run.sh [-v] [NAME...]     walk, keys, memory, below; -v: every line
+#   run.sh [-v] [NAME...]     tables, messages, io, loading, keys, memory, below; -v: every line
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,7 +12,7 @@ top=$(cd "$here/../.." && pwd)
 cd "$top" || exit
 verbose=
 [ "${1:-}" != -v ] || { verbose=1; shift; }
-[ $# -gt 0 ] || set -- walk keys memory below
+[ $# -gt 0 ] || set -- tables messages io loading keys memory below
 
 work=$top/build/faults
 mkdir -p "$work"
@@ -26,6 +26,9 @@ give_up() { echo "not ok - $1"; echo "faults: 0 passed, 1 failed"; exit 1; }
 kernel=$(tests/kernel/build.sh debug) || give_up "the debug kernel is built"
 make -s modules KDIR="$kernel/build" >"$work/modules.log" 2>&1 ||
 	{ cat "$work/modules.log"; give_up "the module is built for it"; }
+# each page of a file is a point in the walk of its loading
+strip -g -o "$work/dm-kcache.ko" "build/module/$(cat "$kernel/release")/dm-kcache.ko" ||
+	give_up "the module is stripped"
 flags=(-D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -static -pthread -I"$here")
 for program in walk keys; do
 	sources=("$here/$program.c" "$here/dm.c")
@@ -33,12 +36,11 @@ for program in walk keys; do
 	cc "${flags[@]}" -o "$work/$program" "${sources[@]}" -lkeyutils || give_up "$program.c is built"
 done
 
-# la57: KASAN's shadow and QEMU's five levels of page tables do not go together
 boot() { # OUTPUT TEST...
 	local to=$1
 	shift
 
-	tests/qemu/vm --flavour debug --cpu max,la57=off --mem 2048 --scratch 1:64M --time 400 \
+	tests/qemu/vm --flavour debug --module "$work/dm-kcache.ko" --time 300 --scratch 1:64M \
 		--add "$work/walk:/usr/local/bin/fault-walk" --add "$work/keys:/usr/local/bin/fault-keys" \
 		tests/qemu/group "$@" >"$to" 2>&1 </dev/null
 }
@@ -71,11 +73,16 @@ report() { # OUTPUT EXIT-CODE TEST...
 	fi
 }
 
-# the walks are by far the longest
+# the image is made once, not by both
+tests/qemu/vm --flavour debug --prepare >/dev/null || give_up "the VM is prepared"
+# about equally long
 lanes=("" "")
 for name; do
 	[ -e "$here/$name.sh" ] || give_up "there is a test $name"
-	if [ "$name" = walk ]; then lanes[0]+=" ./tests/faults/$name.sh"; else lanes[1]+=" ./tests/faults/$name.sh"; fi
+	case $name in
+	tables | loading) lanes[0]+=" ./tests/faults/$name.sh" ;;
+	*) lanes[1]+=" ./tests/faults/$name.sh" ;;
+	esac
 done
 for i in 0 1; do
 	# shellcheck disable=SC2086 # words

@@ -1,0 +1,14 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Every point at which the kernel can inject a failure into a system call that
+# reaches the module, one after the other (walk.c): the constructor, reloads, suspend
+# and resume, removal.
+. "$(dirname "$0")/../integration/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=lib-faults.sh
+. "$(dirname "$0")/lib-faults.sh"
+
+ram_disk
+modprobe dm-kcache
+walk 200 tables
+unload
