@@ -61,7 +61,7 @@ check-all: ## the same with every VM test and all other suites
 CHECK = lint unit-test check-providers check-kunit check-vm bench-check
 # what make check WITHIN=MINUTES adds as far as there is time
 CHECK_WITHIN = "+8 check-hygiene" "+6 check-crash" "+6 fuzz TIME=5"
-CHECK_MORE = "fuzz TIME=20" check-debug check-matrix check-stress check-crash check-hygiene
+CHECK_MORE = "fuzz TIME=20" check-debug check-matrix check-stress check-crash check-hygiene check-faults
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
 check-%: packages-build packages-vm packages-%

@@ -54,7 +54,7 @@ walk() {
 # the module goes, and nothing of it stays
 unload() {
 	check "the module can be unloaded" modprobe -r dm-kcache
-	check "no memory of ours is left" no_leaks
+	check "no memory is left" no_leaks
 }
 
 # inject WHAT ATTRIBUTE=VALUE...: /sys/kernel/debug/WHAT/ATTRIBUTE, see the kernel's
@@ -81,15 +81,30 @@ feed() {
 }
 on_exit feed
 
-# Memory of ours that nobody points to. kmemleak leaves out what is younger than
-# 5 s, and tells in its second scan what was not there in the first.
-no_leaks() {
+# Memory that nobody points to: each way that it was come by, a line, and how much there
+# is of it. kmemleak leaves out what is younger than 5 s, and tells in its second scan
+# what was not there in the first. Once the module has gone: nothing in its own variables
+# holds then what was forgotten. Its functions have no names any more.
+leaked() {
 	local dir=/sys/kernel/debug
 
-	sleep 5
+	sleep 6
 	echo scan >$dir/kmemleak && echo scan >$dir/kmemleak || return
-	# one object a paragraph, its stack in it
-	cat $dir/kmemleak | awk '/^unreferenced/ { if (ours) printf "%s", o; o = ""; ours = 0 }
-		{ o = o $0 "\n" } /\[dm_kcache\]/ { ours = 1; n++ }
-		END { if (ours) printf "%s", o; exit n > 0 }'
+	awk '/^unreferenced/ { if (way) n[way]++; way = "" }
+		/^ *\[</ { way = way " " $2 $3 }
+		END { if (way) n[way]++; for (way in n) print n[way] ":" way }' $dir/kmemleak
 }
+
+# What the kernel itself forgets where an allocation fails, whoever asked: the name of
+# a slab that cannot be shown in sysfs (sysfs_slab_add() without kobject_put()).
+known_leaks=' kobject_set_name_vargs[^ ]* kobject_init_and_add[^ ]* .*kmem_cache_create'
+no_leaks() {
+	local all
+
+	all=$(leaked) || return
+	echo "# $(grep -cE -- "$known_leaks" <<<"$all") ways of the kernel to leak" >&3
+	! grep -vE -- "$known_leaks" <<<"$all" | grep .
+}
+exec 3>&1
+# the test says what of it is no leak of the kernel's own
+expect_kernel 'kmemleak: [0-9]+ new suspected'

@@ -10,4 +10,4 @@
 modprobe dm-kcache
 modprobe -r dm-kcache
 walk 200 module "$(modinfo -n dm-kcache)"
-check "no memory of ours is left" no_leaks
+check "no memory is left" no_leaks
