@@ -51,7 +51,7 @@ END
 }
 starve
 deferred=$(state_of m deferred)
-echo 6 >/proc/sys/vm/drop_caches
+shrink
 check "a NOWAIT write without memory says EAGAIN" nowait $dev again
 feed
 check "and no worker was asked" same "$(state_of m deferred)" "$deferred"
