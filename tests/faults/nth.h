@@ -30,5 +30,7 @@ struct walk {
 
 void nth_init(void);
 void walk(const struct walk *w);
+/* The same of about so many points before the end of the step; 0: of all. */
+void walk_end(const struct walk *w, unsigned int last);
 
 #endif

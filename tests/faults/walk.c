@@ -692,8 +692,12 @@ int main(int argc, char **argv)
 		walk_io();
 	} else if (argc == 3 && !strcmp(argv[1], "module")) {
 		module_file = argv[2];
-		walk(&(struct walk){ "module load", open_module, load_module, after_module,
-				     plain_errors, 50 });
+		/*
+		 * What the module does by itself, which comes last; before it the
+		 * kernel reads the file, page by page, and makes a module of it.
+		 */
+		walk_end(&(struct walk){ "the end of a module load", open_module, load_module,
+					 after_module, plain_errors, 50 }, 150);
 	} else {
 		fprintf(stderr, "usage: walk tables|messages|io|module FILE\n");
 		return 2;
