@@ -80,7 +80,7 @@ lanes=("" "")
 for name; do
 	[ -e "$here/$name.sh" ] || give_up "there is a test $name"
 	case $name in
-	tables | loading) lanes[0]+=" ./tests/faults/$name.sh" ;;
+	tables | loading | keys) lanes[0]+=" ./tests/faults/$name.sh" ;;
 	*) lanes[1]+=" ./tests/faults/$name.sh" ;;
 	esac
 done
