@@ -212,11 +212,11 @@ int kc_parse(int argc, char **argv, struct kc_run *r)
 	if (!v)
 		return unknown_verb(r, args, n);
 	if (kc_given(r, OPT_HELP)) {
-		/* "audit" is a verb and a group of them */
+		/* "policy" is a verb and a group of them, "audit" is short for one of its group */
+		if (used == 2 || !is_group(args[0]) || strcmp(v->name, args[0]) == 0)
+			kc_print_usage(v);
 		if (used == 1 && is_group(args[0]))
 			kc_print_group(args[0]);
-		else
-			kc_print_usage(v);
 		return 0;
 	}
 	r->verb = v;
