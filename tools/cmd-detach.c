@@ -6,12 +6,14 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "audit.h"
 #include "blk.h"
 #include "dm.h"
 #include "grant.h"
 #include "kcache.h"
+#include "snap-live.h"
 
 int check_name(struct kc_run *r)
 {
@@ -33,6 +35,24 @@ static int in_use(struct kc_run *r, const struct kc_dm *d)
 	if (kc_blk_users(d->dev, users, sizeof(users)))
 		return kc_fail(&r->err, KC_BUSY, next, "it is in use: %s", users);
 	return kc_fail(&r->err, KC_BUSY, next, "it is open %d times", d->opens);
+}
+
+/*
+ * What a snapshot that was killed has left under it. One that is under way has the volume
+ * open, which is then in use.
+ */
+static void clear_left(struct kc_run *r, const struct kc_dm *d)
+{
+	struct kc_error err = { 0 };
+	int lock;
+
+	if (!d->origin)
+		return;
+	lock = kc_snap_lock(d->name, &err);
+	if (lock >= 0 && kc_snap_clear(d->volume, d->name, &err))
+		kc_verbose(r, "what is left of a snapshot goes with it: %s", err.text);
+	if (lock >= 0)
+		close(lock);
 }
 
 static int detach(struct kc_run *r, const struct kc_dm *d)
@@ -93,6 +113,7 @@ static int print_result(struct kc_run *r, const char *volume, bool was_there, bo
 
 int cmd_detach(struct kc_run *r)
 {
+	struct kc_error left = { 0 };
 	struct kc_dm d, after;
 	bool found, still, ephemeral;
 	int ret;
@@ -103,18 +124,22 @@ int cmd_detach(struct kc_run *r)
 		return ret;
 	if (!found) {
 		kc_verbose(r, "it is not attached");
-		return print_result(r, NULL, false, false);
+		ret = kc_snap_clear(NULL, r->arg[0], &r->err);
+		return ret ? ret : print_result(r, NULL, false, false);
 	}
 	if (d.below)
 		kc_blk_name(d.below, r->device, sizeof(r->device));
 	/* for the record alone: a table that cannot be read is no obstacle */
 	ephemeral = kc_dm_get(r->arg[0], &after, &still, NULL) == 0 && still && kc_dm_ephemeral(&after);
+	clear_left(r, &d);
 	ret = detach(r, &d);
 	audit(r, &d, ephemeral, ret);
 	if (ret)
 		return ret;
 	if (kc_dm_find(r->arg[0], &after, &still, NULL))
 		still = false;
+	if (!still && kc_snap_clear(d.volume, d.name, &left))
+		kc_warn(r, "it is detached, but something of a snapshot is left: %s", left.text);
 	/* r->conf was loaded for the audit, or could not be */
 	if (!still && r->conf.state_dir)
 		kc_grant_retire(&r->conf, d.volume);

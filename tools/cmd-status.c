@@ -72,6 +72,7 @@ static struct json_object *to_json(const struct shown *s)
 	kc_json_str(o, "device", s->device);
 	kc_json_str(o, "mountpoint", s->mountpoint);
 	kc_json_u64(o, "size", s->dm.size);
+	kc_json_bool(o, "snapshot", s->dm.origin != 0);
 	kc_json_bool(o, "read_only", s->dm.read_only);
 	kc_json_bool(o, "allow_discards", has_option(&s->dm, "allow_discards"));
 	kc_json_int(o, "open_count", s->dm.opens);
@@ -92,8 +93,9 @@ static void to_text(const struct shown *s)
 	size_t i;
 
 	printf("%s\n", s->dm.name);
-	printf("  state:      %s%s%s%s\n", s->state, kc_dm_ephemeral(&s->dm) ? ", ephemeral" : "",
-	       s->dm.read_only ? ", read-only" : "", has_option(&s->dm, "allow_discards") ? ", discards allowed" : "");
+	printf("  state:      %s%s%s%s%s\n", s->state, kc_dm_ephemeral(&s->dm) ? ", ephemeral" : "",
+	       s->dm.read_only ? ", read-only" : "", s->dm.origin ? ", on what a snapshot needs" : "",
+	       has_option(&s->dm, "allow_discards") ? ", discards allowed" : "");
 	printf("  key:        %s%s%s\n", s->key_state, s->lease[0] ? ", lease ends in s: " : "", s->lease);
 	printf("  volume:     %s\n", s->dm.volume);
 	printf("  device:     %s\n", s->device[0] ? s->device : "-");

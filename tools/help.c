@@ -69,6 +69,9 @@ static const struct {
 	{ "doctor", "  kcache doctor data\n  kcache doctor /dev/sdb\n" },
 	{ "policy", "  kcache policy --json\n" },
 	{ "policy check", "  kcache policy check\n  kcache policy check /dev/sdb\n" },
+	{ "snapshot", "  kcache snapshot data /backup/data.monday\n"
+		"  kcache snapshot data /backup/data.tuesday --parent /backup/data.monday\n" },
+	{ "restore", "  kcache restore /backup/data.monday /backup/data.tuesday /dev/sdc\n" },
 	{ "key create", "  kcache key create --alias archive --description 'archived volumes'\n" },
 	{ "key list", "  kcache key list --json\n" },
 	{ "key describe", "  kcache key describe local:alias/kcache\n" },

@@ -60,7 +60,13 @@ struct json_object;
 	X(OPT_SINCE, "since", 0, STRING, "WHEN", "from then on: 2026-11-25, 2h, 3d, today, ...") \
 	X(OPT_ANCHOR, "anchor", 0, STRING, "FILE", "heads of the log, or a folder of a journal's files") \
 	X(OPT_PASSPHRASE_FILE, "passphrase-file", 0, STRING, "FILE", "read the passphrase from FILE (- is stdin)") \
-	X(OPT_KEY_FILE, "key-file", 0, STRING, "FILE", "all of FILE is the passphrase (- is stdin)")
+	X(OPT_KEY_FILE, "key-file", 0, STRING, "FILE", "all of FILE is the passphrase (- is stdin)") \
+	X(OPT_PARENT, "parent", 0, STRING, "FILE", "only what has changed since the snapshot in FILE") \
+	X(OPT_MAP, "map", 0, STRING, "FILE", "the snapshot's map, instead of the one beside it") \
+	X(OPT_COW, "cow", 0, STRING, "PATH", "keep what is overwritten there: a blank device or a folder") \
+	X(OPT_COW_SIZE, "cow-size", 0, NUMBER, "MIB", "room for it, instead of a fifth of the volume") \
+	X(OPT_KEEP, "keep", 0, FLAG, NULL, "when the copy is interrupted, keep what the same command can go on with") \
+	X(OPT_CANCEL, "cancel", 0, FLAG, NULL, "clear away what an interrupted snapshot has left")
 
 enum kc_opt {
 #define X(id, name, s, type, arg, help) id,
@@ -254,6 +260,10 @@ int cmd_check(struct kc_run *r);
 int cmd_doctor(struct kc_run *r);
 int cmd_policy(struct kc_run *r);
 int cmd_policy_check(struct kc_run *r);
+int cmd_snapshot(struct kc_run *r);
+int check_snapshot(struct kc_run *r);
+int cmd_restore(struct kc_run *r);
+int check_restore(struct kc_run *r);
 int cmd_key_create(struct kc_run *r);
 int cmd_key_list(struct kc_run *r);
 int cmd_key_describe(struct kc_run *r);

@@ -13,12 +13,13 @@
  * struct kc_event - what happened, in EBS's and CloudTrail's vocabulary
  * @event: "createVolume", "attachVolume", "detachVolume", "reattachVolume", "Decrypt",
  *	"suspendVolume", "resumeVolume", "modifyVolume", "addRecipient", "removeRecipient",
- *	"rewrapVolume", "anchorAudit", "checkVolume", "checkPolicy" (if violated),
+ *	"rewrapVolume", "createSnapshot", "restoreSnapshot", "anchorAudit", "checkVolume", "checkPolicy" (if violated),
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...:
  *	the table in Documentation/audit.md has them all; a new one goes there too
  * @kind: "ephemeral" for a volume whose key is nowhere else, or NULL
  * @volume, @device, @name, @key, @request_id: NULL where it has none
  * @source_key: rewrapVolume: the key whose copy of the DEK was replaced
+ * @snapshot: createSnapshot, restoreSnapshot: its id; @file is where it was put, or taken from
  * @wrapped_by: how a copy of the DEK was made, "ReEncrypt" or "Encrypt"
  * @proven_by: how the KMS was seen to open it before it was relied upon, "Decrypt"
  * @alias, @grant, @grantee, @file: what an operation on a key is about
@@ -33,6 +34,7 @@ struct kc_event {
 	const char *key;
 	const char *request_id;
 	const char *source_key;
+	const char *snapshot;
 	const char *wrapped_by;
 	const char *proven_by;
 	const char *alias;

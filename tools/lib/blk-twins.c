@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "blk.h"
-#include "dm.h"
+#include "dm-snap.h"
 
 /* deeper stacks of devices do not exist; a loop in sysfs must not hang us */
 #define STACK_MAX 16
@@ -97,7 +97,7 @@ bool kc_blk_stands_on(dev_t top, dev_t base)
 /**
  * struct other - a block device of this host
  * @name: the kernel's, "dm-5"
- * @ours: the plaintext of an attached volume
+ * @ours: the plaintext of an attached volume, or what is under it while a snapshot is taken
  * @held: a read would wait: suspended, or a volume whose I/O waits for its key
  */
 struct other {
@@ -121,7 +121,8 @@ static void look_at_mapped(struct other *o)
 	o->held = read_text(path, text, sizeof(text)) && strcmp(text, "1") == 0;
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/uuid", major(o->dev), minor(o->dev));
 	o->ours = read_text(path, text, sizeof(text)) &&
-		  strncmp(text, KC_DM_UUID_PREFIX, strlen(KC_DM_UUID_PREFIX)) == 0;
+		  (strncmp(text, KC_DM_UUID_PREFIX, strlen(KC_DM_UUID_PREFIX)) == 0 ||
+		   strncmp(text, KC_DM_SNAP_PREFIX, strlen(KC_DM_SNAP_PREFIX)) == 0);
 	if (o->ours && !o->held)
 		o->held = kc_dm_keyless(o->dev);
 }
@@ -313,7 +314,7 @@ bool kc_blk_holder(const struct kc_blk *b, const char *prefix, char *name, size_
 /* Does something other than the volume itself stand on @dev? */
 static bool is_part(dev_t dev)
 {
-	static const char *const volumes[] = { "KCACHE-", "CRYPT-LUKS2-" };
+	static const char *const volumes[] = { KC_DM_UUID_PREFIX, KC_DM_SNAP_PREFIX, "CRYPT-LUKS2-" };
 	char path[400], uuid[160];
 	bool part = false;
 	struct dirent *e;

@@ -67,6 +67,14 @@ unsigned int kc_blk_held(dev_t dev, char *text, size_t size);
 /** kc_blk_mountpoint() - the first mount point of a device; false if there is none */
 bool kc_blk_mountpoint(dev_t dev, char *text, size_t size);
 
+/**
+ * kc_blk_lies_on() - does what is written to @top end up on @base?
+ *
+ * Down through partitions, mapped devices and loop devices, whose files lie on file systems,
+ * which lie on devices. @top may be the st_dev of a file. True if they are the same.
+ */
+bool kc_blk_lies_on(dev_t top, dev_t base);
+
 /** kc_blk_name() - "/dev/sdb" or "/dev/mapper/data" of a device number, "8:16" if it has no node */
 void kc_blk_name(dev_t dev, char *text, size_t size);
 

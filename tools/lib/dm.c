@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "dm-private.h"
+#include "dm-snap.h"
 #include "kmsg.h"
 
 static bool debug;
@@ -169,6 +170,12 @@ static int query_below(struct kc_dm *d, struct kc_error *err)
 	if (deps && deps->count)
 		d->below = (dev_t)deps->device[0];
 	dm_task_destroy(t);
+	if (major(d->below) == major(d->dev)) {
+		const dev_t below = kc_dm_snap_below(d->below);
+
+		d->origin = below == d->below ? 0 : d->below;
+		d->below = below;
+	}
 	return 0;
 }
 

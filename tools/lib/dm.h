@@ -21,6 +21,7 @@
  * @volume: the LUKS UUID, from the dm UUID "KCACHE-<32 digits>-<name>"
  * @dev: its device number
  * @below: the device it stands on; 0:0 without a table
+ * @origin: what stands in between while a snapshot of it is taken (dm-snap.h); 0:0 for nothing
  * @size: bytes
  * @opens: how many have it open, mounts and holders included
  * @suspended, @read_only, @deferred: deferred is a detach --lazy that waits for the last user
@@ -33,6 +34,7 @@ struct kc_dm {
 	char volume[KC_UUID_LEN + 1];
 	dev_t dev;
 	dev_t below;
+	dev_t origin;
 	uint64_t size;
 	int opens;
 	bool suspended;

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What lies below: for whoever must not write to a volume while he writes about it. Two
+ * devices with the same bytes are another question (blk-twins.c): a file in a file system
+ * on a device is not that device, but writing to it is writing to the device.
+ */
+#include <dirent.h>
+#include <libmount/libmount.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "blk.h"
+
+/* deeper stacks do not exist; a loop in sysfs must not hang us */
+#define STACK_MAX 16
+
+static bool read_text(const char *path, char *buf, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool ok;
+
+	if (!f)
+		return false;
+	ok = fgets(buf, (int)size, f) != NULL;
+	fclose(f);
+	if (ok)
+		buf[strcspn(buf, "\n")] = '\0';
+	return ok;
+}
+
+static bool read_devno(const char *path, dev_t *dev)
+{
+	unsigned int ma, mi;
+	char line[32];
+
+	if (!read_text(path, line, sizeof(line)) || sscanf(line, "%u:%u", &ma, &mi) != 2)
+		return false;
+	*dev = makedev(ma, mi);
+	return true;
+}
+
+/* btrfs and others mount under a number of their own: their device is the mount's source. */
+static bool mounted_from(dev_t anonymous, dev_t *dev)
+{
+	struct libmnt_table *t = mnt_new_table();
+	struct libmnt_fs *fs = NULL;
+	const char *source = NULL;
+	struct stat st;
+	bool found;
+
+	if (t && mnt_table_parse_file(t, "/proc/self/mountinfo") == 0)
+		fs = mnt_table_find_devno(t, anonymous, MNT_ITER_BACKWARD);
+	if (fs)
+		source = mnt_fs_get_srcpath(fs);
+	found = source && *source == '/' && stat(source, &st) == 0 && S_ISBLK(st.st_mode);
+	if (found)
+		*dev = st.st_rdev;
+	mnt_unref_table(t);
+	return found;
+}
+
+static bool lies_on(dev_t top, dev_t base, int depth)
+{
+	char path[400], file[PATH_MAX];
+	bool found = false;
+	struct dirent *e;
+	struct stat st;
+	dev_t below;
+	DIR *d;
+
+	if (top == base)
+		return true;
+	if (!depth)
+		return false;
+	if (!major(top))
+		return mounted_from(top, &below) && lies_on(below, base, depth - 1);
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file", major(top), minor(top));
+	if (read_text(path, file, sizeof(file)) && stat(file, &st) == 0 &&
+	    lies_on(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev, base, depth - 1))
+		return true;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(top), minor(top));
+	if (access(path, F_OK) == 0) {
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major(top), minor(top));
+		if (read_devno(path, &below) && lies_on(below, base, depth - 1))
+			return true;
+	}
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(top), minor(top));
+	d = opendir(path);
+	while (d && !found && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves/%.255s/dev", major(top), minor(top),
+			 e->d_name);
+		found = read_devno(path, &below) && lies_on(below, base, depth - 1);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+bool kc_blk_lies_on(dev_t top, dev_t base)
+{
+	return lies_on(top, base, STACK_MAX);
+}
