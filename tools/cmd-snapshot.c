@@ -18,69 +18,35 @@
 #include <unistd.h>
 
 #include "audit.h"
-#include "blk.h"
-#include "header.h"
 #include "kcache.h"
 #include "snap-chain.h"
 #include "snap-copy.h"
 #include "snap-live.h"
+#include "snap-source.h"
 #include "stop.h"
 
 /* where the COW store of a copy to a device goes, without --cow */
 #define FOLDER_DEFAULT "/var/tmp"
-/* a header that is being changed is whole again within this many looks at it */
-#define HEADER_TRIES 5
-#define HEADER_WAIT_US 20000
 
 /**
  * struct snapshot - one on its way
- * @name: of the mapped device; empty for a volume that is not attached
+ * @src: what is copied
+ * @file: where to
  * @to_device: no file of our own: no incremental, and a map only with --map
- * @volume, @bytes: its UUID, and the size of its device
- * @lock: held while it is taken, -1 without
- * @blk: the volume's device; claimed where nothing is mapped
- * @source: what is copied
- * @header: the header's blocks, read at once and looked at: they are copied last
  * @part, @map, @map_part: files beside @file; the map's are empty where there is none
  * @resumed: an earlier run took it
- * @taken: the snapshot's devices are there
- * @lost: and no use any more
  */
 struct snapshot {
 	struct kc_run *r;
-	const char *name;
+	struct kc_source src;
 	const char *file;
 	bool to_device;
-	char volume[KC_UUID_LEN + 1];
-	uint64_t bytes;
-	int lock;
-	struct kc_dm d;
-	struct kc_dm_snap s;
-	struct kc_blk blk;
-	int source;
-	int header;
 	struct kc_snap_map m, parent;
 	struct kc_out out;
 	int map_fd;
 	char part[KC_SNAP_PATH_MAX], map[KC_SNAP_PATH_MAX], map_part[KC_SNAP_PATH_MAX];
-	bool resumed, taken, lost;
-	uint64_t ms;
+	bool resumed;
 };
-
-static const char mapper[] = "/dev/mapper/";
-
-/* A word is a name in /dev/mapper; a path is a device, unless it is that of a volume. */
-static const char *name_of(const char *arg)
-{
-	struct kc_dm d;
-	bool found;
-
-	if (!strchr(arg, '/'))
-		return arg;
-	if (strncmp(arg, mapper, strlen(mapper)) != 0 || strchr(arg + strlen(mapper), '/'))
-		return "";
-	return kc_dm_find(arg + strlen(mapper), &d, &found, NULL) == 0 && found ? arg + strlen(mapper) : "";
-}
 
 int check_snapshot(struct kc_run *r)
 {
@@ -88,8 +54,8 @@ int check_snapshot(struct kc_run *r)
 	const bool cancel = kc_given(r, OPT_CANCEL);
 	size_t i;
 
-	if (cancel && strncmp(r->arg[0], mapper, strlen(mapper)) == 0)
-		r->arg[0] += strlen(mapper);
+	if (cancel && strncmp(r->arg[0], "/dev/mapper/", 12) == 0)
+		r->arg[0] += 12;
 	for (i = 0; cancel && i < sizeof(copies) / sizeof(copies[0]); i++)
 		if (kc_given(r, copies[i]))
 			return kc_fail(&r->err, KC_USAGE, NULL, "--cancel copies nothing: --%s does not go with it",
@@ -114,85 +80,6 @@ static int choose_id(char id[static KC_UUID_LEN + 1], struct kc_error *err)
 	return 0;
 }
 
-/* --- what is copied ----------------------------------------------------------- */
-
-/* An attached volume, with nobody else at work on a snapshot of it. */
-static int find_mapped(struct snapshot *s)
-{
-	struct kc_run *r = s->r;
-	struct kc_error *err = &r->err;
-	char key[32];
-	bool found;
-	int ret;
-
-	ret = kc_dm_get(s->name, &s->d, &found, err);
-	if (!ret && !found)
-		ret = kc_fail(err, KC_DEVICE, "see kcache list; the device of one that is not attached is named by its path",
-			      "no volume of this name is attached");
-	if (ret)
-		return ret;
-	snprintf(s->volume, sizeof(s->volume), "%s", s->d.volume);
-	if (s->d.suspended)
-		return kc_fail(err, KC_BUSY, "resume it first", "it is suspended");
-	if (strcmp(s->d.target, "kcache") != 0)
-		return kc_fail(err, KC_DEVICE, "see dmsetup table", "its target is `%s', not kcache", s->d.target);
-	if (!kc_dm_word(s->d.info, "key", key, sizeof(key)) || strcmp(key, "valid") != 0)
-		return kc_fail(err, KC_KEY_GONE, "detach it, and copy its device", "its key is %s", key);
-	s->lock = kc_snap_lock(s->name, err);
-	if (s->lock < 0)
-		return (int)err->code;
-	kc_blk_name(s->d.below, r->device, sizeof(r->device));
-	ret = kc_blk_open(r->device, &s->blk, err);
-	s->bytes = s->blk.size;
-	return ret;
-}
-
-static int load_header(struct snapshot *s, int fd, struct kc_header *h, struct kc_error *err)
-{
-	int ret = kc_header_load(fd, h, err);
-
-	if (!ret && h->unfinished)
-		ret = kc_fail(err, KC_DEVICE, "run kcache create on it again: it will be completed",
-			      "its creation did not finish, there is no key on it yet");
-	if (!ret && s->volume[0] && strcmp(s->volume, h->layout.uuid) != 0)
-		ret = kc_fail(err, KC_TAMPERED, "see kcache dump", "its header is one of volume %s", h->layout.uuid);
-	return ret;
-}
-
-static int find_unmapped(struct snapshot *s)
-{
-	struct kc_error *err = &s->r->err;
-	struct kc_header h = { 0 };
-	int ret;
-
-	snprintf(s->r->device, sizeof(s->r->device), "%s", s->r->arg[0]);
-	ret = kc_blk_open(s->r->device, &s->blk, err);
-	if (!ret)
-		ret = kc_blk_refuse_leg(&s->blk, err);
-	/* nobody attaches it meanwhile; whoever has it attached is named, and is to be named to us */
-	if (!ret)
-		ret = kc_blk_claim(&s->blk, false, err);
-	if (!ret)
-		ret = load_header(s, s->blk.fd, &h, err);
-	if (!ret)
-		snprintf(s->volume, sizeof(s->volume), "%s", h.layout.uuid);
-	s->bytes = s->blk.size;
-	kc_header_free(&h);
-	return ret;
-}
-
-static int find_source(struct snapshot *s)
-{
-	int ret;
-
-	s->name = name_of(s->r->arg[0]);
-	snprintf(s->r->volume, sizeof(s->r->volume), "%s", s->name);
-	ret = s->name[0] ? find_mapped(s) : find_unmapped(s);
-	if (!s->name[0] && s->volume[0])
-		snprintf(s->r->volume, sizeof(s->r->volume), "%s", s->volume);
-	return ret;
-}
-
 /* --- where it goes ------------------------------------------------------------ */
 
 static int exists(struct snapshot *s, const char *path)
@@ -207,7 +94,7 @@ static int exists(struct snapshot *s, const char *path)
 /* Never onto the volume itself: the copy would grow what it copies. */
 static int refuse_itself(struct snapshot *s, const char *path, dev_t dev)
 {
-	if (!s->name[0] || !kc_blk_lies_on(dev, s->d.dev))
+	if (!s->src.name[0] || !kc_blk_lies_on(dev, s->src.d.dev))
 		return 0;
 	return kc_fail(&s->r->err, KC_BUSY, "name a place on another disk", "%s lies on the volume itself", path);
 }
@@ -252,6 +139,7 @@ static int load_parent(struct snapshot *s)
 {
 	struct kc_error *err = &s->r->err;
 	char map[KC_SNAP_PATH_MAX];
+	struct stat old, st;
 	int ret;
 
 	if (!kc_given(s->r, OPT_PARENT))
@@ -260,13 +148,15 @@ static int load_parent(struct snapshot *s)
 	/* the map says all that has to be known: its blocks may be in a vault by now */
 	if (!ret)
 		ret = kc_snap_load(map, &s->parent, err);
-	if (!ret && strcmp(s->parent.volume, s->volume) != 0)
+	if (!ret && stat(map, &old) == 0 && stat(s->map, &st) == 0 && old.st_ino == st.st_ino && old.st_dev == st.st_dev)
+		ret = kc_fail(err, KC_USAGE, "name another file", "%s would take the place of its own parent", s->file);
+	if (!ret && strcmp(s->parent.volume, s->src.volume) != 0)
 		ret = kc_fail(err, KC_TAMPERED, "name a snapshot of this volume with --parent",
 			      "%s is a snapshot of volume %s, not of %s", s->r->opt[OPT_PARENT], s->parent.volume,
-			      s->volume);
-	if (!ret && s->parent.size != s->bytes)
+			      s->src.volume);
+	if (!ret && s->parent.size != s->src.bytes)
 		ret = kc_fail(err, KC_TAMPERED, "take a full snapshot",
-			      "its device has %" PRIu64 " bytes, but had %" PRIu64 " when %s was taken", s->bytes,
+			      "its device has %" PRIu64 " bytes, but had %" PRIu64 " when %s was taken", s->src.bytes,
 			      s->parent.size, s->r->opt[OPT_PARENT]);
 	return ret;
 }
@@ -281,8 +171,8 @@ static bool goes_on(struct snapshot *s)
 
 	if (fd < 0)
 		return false;
-	good = kc_snap_map_read(fd, s->map_part, true, &s->m, NULL) == 0 && strcmp(s->m.id, s->s.id) == 0 &&
-	       s->m.size == s->bytes && strcmp(s->m.parent, s->parent.id) == 0 &&
+	good = kc_snap_map_read(fd, s->map_part, true, &s->m, NULL) == 0 && strcmp(s->m.id, s->src.s.id) == 0 &&
+	       s->m.size == s->src.bytes && strcmp(s->m.parent, s->parent.id) == 0 &&
 	       strcmp(s->m.parent_sum, s->parent.own_sum) == 0 && access(s->part, F_OK) == 0;
 	close(fd);
 	if (!good)
@@ -295,20 +185,20 @@ static int find_left(struct snapshot *s)
 	struct kc_error *err = &s->r->err;
 	int ret;
 
-	ret = kc_dm_snap_find(s->volume, NULL, &s->s, err);
-	if (ret || !s->s.id[0])
+	ret = kc_dm_snap_find(s->src.volume, NULL, &s->src.s, err);
+	if (ret || !s->src.s.id[0])
 		return ret;
-	if (s->s.snap[0] && s->s.origin[0] && s->d.origin == s->s.origin_dev && !s->to_device &&
-	    kc_dm_snap_usage(&s->s, NULL, NULL, NULL) == 0 && goes_on(s)) {
-		s->resumed = s->taken = true;
-		kc_say(s->r, "kcache: %s: going on with the snapshot of %s", s->name, s->m.created);
+	if (s->src.s.snap[0] && s->src.s.origin[0] && s->src.d.origin == s->src.s.origin_dev && !s->to_device &&
+	    kc_dm_snap_usage(&s->src.s, NULL, NULL, NULL) == 0 && goes_on(s)) {
+		s->resumed = s->src.taken = true;
+		kc_say(s->r, "kcache: %s: going on with the snapshot of %s", s->src.name, s->m.created);
 		return 0;
 	}
-	kc_say(s->r, "kcache: %s: an earlier snapshot did not end: clearing it away", s->name);
-	ret = kc_snap_clear(s->volume, s->name, err);
-	memset(&s->s, 0, sizeof(s->s));
+	kc_say(s->r, "kcache: %s: an earlier snapshot did not end: clearing it away", s->src.name);
+	ret = kc_snap_clear(s->src.volume, s->src.name, err);
+	memset(&s->src.s, 0, sizeof(s->src.s));
 	/* it stands on its device again */
-	return ret ? ret : kc_dm_get(s->name, &s->d, &(bool){ false }, err);
+	return ret ? ret : kc_dm_get(s->src.name, &s->src.d, &(bool){ false }, err);
 }
 
 static int take(struct snapshot *s)
@@ -321,150 +211,19 @@ static int take(struct snapshot *s)
 	if (ret)
 		return ret;
 	snprintf(folder, sizeof(folder), "%s", s->file);
-	if (s->name[0])
-		ret = kc_snap_take(s->r, &s->d, id, s->bytes, s->to_device ? FOLDER_DEFAULT : dirname(folder), &s->s,
-				   &s->ms);
+	ret = kc_source_take(&s->src, id, s->to_device ? FOLDER_DEFAULT : dirname(folder));
 	if (ret)
 		return ret;
-	s->taken = s->name[0];
-	if (s->taken)
-		kc_say(s->r, "kcache: %s: frozen for %" PRIu64 " ms", s->name, s->ms);
+	if (s->src.taken)
+		kc_say(s->r, "kcache: %s: frozen for %" PRIu64 " ms", s->src.name, s->src.ms);
 
 	snprintf(s->m.id, sizeof(s->m.id), "%s", id);
 	snprintf(s->m.parent, sizeof(s->m.parent), "%s", s->parent.id);
 	snprintf(s->m.parent_sum, sizeof(s->m.parent_sum), "%s", s->parent.own_sum);
-	snprintf(s->m.volume, sizeof(s->m.volume), "%s", s->volume);
+	snprintf(s->m.volume, sizeof(s->m.volume), "%s", s->src.volume);
 	kc_now(s->m.created);
-	s->m.size = s->bytes;
+	s->m.size = s->src.bytes;
 	return 0;
-}
-
-static int open_source(struct snapshot *s)
-{
-	struct kc_error *err = &s->r->err;
-	char node[KC_DM_NAME_MAX + 16];
-
-	if (!s->name[0]) {
-		s->source = dup(s->blk.fd);
-		if (!s->blk.is_file)
-			posix_fadvise(s->source, 0, 0, POSIX_FADV_SEQUENTIAL);
-	} else {
-		snprintf(node, sizeof(node), "%s%s", mapper, s->s.snap);
-		/* past the page cache: what it shows must not be what was read of it before */
-		s->source = open(node, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	}
-	return s->source >= 0 ? 0 : kc_snap_io_failed(err, "open", s->name[0] ? node : s->r->device);
-}
-
-static int read_device(struct snapshot *s, uint64_t b, void *block, struct kc_error *err)
-{
-	const uint64_t at = b * KC_SNAP_BLOCK;
-	const uint32_t len = kc_snap_len(&s->m, b);
-
-	if (!kc_snap_pread(s->source, block, len, at)) {
-		if (!s->name[0])
-			posix_fadvise(s->source, (off_t)at, len, POSIX_FADV_DONTNEED);
-		return 0;
-	}
-	/* one that is lost gives errors: why is the better story */
-	if (s->name[0] && kc_dm_snap_usage(&s->s, NULL, NULL, err)) {
-		s->lost = true;
-		return KC_DEVICE;
-	}
-	return kc_fail(err, KC_DEVICE, "check the device and its cabling (dmesg)", "cannot read it at byte %" PRIu64
-		       ": %s", at, strerror(errno));
-}
-
-static int read_source(void *data, uint64_t b, void *block, struct kc_error *err)
-{
-	struct snapshot *s = data;
-
-	/* the header's blocks were read before */
-	if (b >= kc_snap_header(&s->m))
-		return read_device(s, b, block, err);
-	if (kc_snap_pread(s->header, block, kc_snap_len(&s->m, b), b * KC_SNAP_BLOCK))
-		return kc_snap_io_failed(err, "read", "the header in memory");
-	return 0;
-}
-
-static int still_good(void *data, struct kc_error *err)
-{
-	struct snapshot *s = data;
-	int ret = s->name[0] ? kc_dm_snap_usage(&s->s, NULL, NULL, err) : 0;
-
-	s->lost |= ret != 0;
-	return ret;
-}
-
-/* The blocks of the header into memory, as they are now. */
-static int stage_header(struct snapshot *s, void *block)
-{
-	struct kc_error *err = &s->r->err;
-	uint64_t b;
-	int ret = 0;
-
-	for (b = 0; !ret && b < kc_snap_header(&s->m); b++) {
-		ret = read_device(s, b, block, err);
-		if (!ret && kc_snap_pwrite(s->header, block, kc_snap_len(&s->m, b), b * KC_SNAP_BLOCK))
-			ret = kc_snap_io_failed(err, "keep", "the header in memory");
-	}
-	return ret;
-}
-
-/* What the device's header says about itself, for the map. */
-static int look_at_header(struct snapshot *s, int fd, bool *damaged)
-{
-	struct kc_error *err = &s->r->err;
-	struct kc_header h = { 0 };
-	int ret = load_header(s, fd, &h, err);
-
-	if (!ret && s->m.blocks && s->m.header != h.layout.offset)
-		ret = kc_fail(err, KC_TAMPERED, "run it again", "its header has changed its length");
-	if (!ret) {
-		s->m.header = h.layout.offset;
-		s->m.generation = h.tokens[0].binding.context.generation;
-		snprintf(s->m.lineage, sizeof(s->m.lineage), "%s", h.tokens[0].lineage);
-		*damaged = h.damaged_copy;
-	}
-	kc_header_free(&h);
-	return ret;
-}
-
-/*
- * The header is no part of what dm-snapshot keeps: who changes it writes to the device, past
- * the origin. So it is read at once, and again where a change was under way; any header that
- * is whole opens these data.
- */
-static int read_header(struct snapshot *s)
-{
-	struct kc_error *err = &s->r->err;
-	bool damaged = false;
-	void *block;
-	int ret, i;
-
-	s->header = kc_memfd("kcache-snapshot-header", s->bytes, err);
-	if (s->header < 0)
-		return (int)err->code;
-	block = aligned_alloc(4096, KC_SNAP_BLOCK);
-	if (!block)
-		return kc_fail(err, KC_NOMEM, NULL, "out of memory for a block");
-	for (i = 0;; i++) {
-		kc_error_clear(err);
-		ret = look_at_header(s, s->blk.fd, &damaged);
-		if (!ret && !s->m.sum)
-			ret = kc_snap_map_new(&s->m, err);
-		if (!ret)
-			ret = stage_header(s, block);
-		if (!ret)
-			ret = look_at_header(s, s->header, &damaged);
-		if ((!ret && !damaged) || s->lost || kc_stopped() || i + 1 == HEADER_TRIES)
-			break;
-		usleep(HEADER_WAIT_US);
-	}
-	free(block);
-	if (!ret && damaged)
-		kc_warn(s->r, "one copy of its header is damaged, and so it is in the snapshot; the other one is good");
-	return ret ? ret : kc_stop_check(err);
 }
 
 /* --- the copy ------------------------------------------------------------------- */
@@ -488,20 +247,6 @@ static int open_out(struct snapshot *s)
 	return ret ? ret : kc_out_begin(&s->out, &s->m, err);
 }
 
-/* The volume must have stood on the origin all the time: what it wrote past it was not kept. */
-static int still_there(struct snapshot *s)
-{
-	struct kc_dm d;
-	bool found;
-
-	if (!s->name[0])
-		return 0;
-	if (kc_dm_get(s->name, &d, &found, NULL) == 0 && found && d.origin == s->s.origin_dev)
-		return 0;
-	return kc_fail(&s->r->err, KC_BUSY, "run it again",
-		       "somebody has given the volume another table meanwhile: the snapshot is lost");
-}
-
 static int put_in_place(struct snapshot *s, const char *from, const char *to)
 {
 	struct kc_error *err = &s->r->err;
@@ -522,9 +267,9 @@ static int put_in_place(struct snapshot *s, const char *from, const char *to)
 static int copy(struct snapshot *s)
 {
 	struct kc_copy c = {
-		.read = read_source,
-		.good = still_good,
-		.data = s,
+		.read = kc_source_read,
+		.good = kc_source_good,
+		.data = &s->src,
 		.parent = s->parent.sum ? &s->parent : NULL,
 		.made = &s->m,
 		.map = &s->m,
@@ -539,7 +284,7 @@ static int copy(struct snapshot *s)
 	if (!ret)
 		ret = kc_copy(&c, s->r);
 	if (!ret)
-		ret = still_there(s);
+		ret = kc_source_stood(&s->src);
 	/* the file last: where it is, there is its map */
 	if (!ret && s->map[0])
 		ret = put_in_place(s, s->map_part, s->map);
@@ -554,25 +299,27 @@ static int copy(struct snapshot *s)
  */
 static bool stays(const struct snapshot *s)
 {
-	return kc_given(s->r, OPT_KEEP) && s->taken && !s->lost && !s->to_device && s->map_fd >= 0;
+	return kc_given(s->r, OPT_KEEP) && s->src.taken && !s->src.lost && !s->to_device && s->map_fd >= 0;
 }
 
 static int end(struct snapshot *s, int ret)
 {
 	struct kc_error after = { 0 };
 
-	if (s->source >= 0)
-		close(s->source);
+	/* before what it reads is to go */
+	if (s->src.fd >= 0)
+		close(s->src.fd);
+	s->src.fd = -1;
 	if (ret && stays(s)) {
 		kc_say(s->r, "kcache: %s: what was copied stays: the same command goes on with it, kcache snapshot --cancel %s clears it away",
-		       s->name, s->name);
+		       s->src.name, s->src.name);
 		return ret;
 	}
 	if (ret && s->part[0] && s->out.kind != KC_OUT_NONE)
 		unlink(s->part);
 	if (ret && s->map_fd >= 0)
 		unlink(s->map_part);
-	if (!s->taken || !kc_snap_clear(s->volume, s->name, &after))
+	if (!s->src.taken || !kc_snap_clear(s->src.volume, s->src.name, &after))
 		return ret;
 	if (ret) {
 		kc_warn(s->r, "and the volume still stands on what was made for the snapshot: %s", after.text);
@@ -587,15 +334,15 @@ static int snapshot(struct snapshot *s)
 	struct kc_error *err = &s->r->err;
 	int ret;
 
-	ret = find_source(s);
+	ret = kc_source_find(&s->src, s->r, s->r->arg[0]);
 	if (!ret)
 		ret = choose_paths(s);
 	if (!ret)
 		ret = load_parent(s);
-	if (!ret && s->name[0])
+	if (!ret && s->src.name[0])
 		ret = find_left(s);
 	if (!ret && s->to_device) {
-		s->m.size = s->bytes;
+		s->m.size = s->src.bytes;
 		ret = kc_out_device(&s->out, s->r, s->file, &s->m);
 	}
 	if (!ret)
@@ -603,9 +350,7 @@ static int snapshot(struct snapshot *s)
 	if (!ret && !s->resumed)
 		ret = take(s);
 	if (!ret)
-		ret = open_source(s);
-	if (!ret)
-		ret = read_header(s);
+		ret = kc_source_open(&s->src, &s->m);
 	if (!ret)
 		ret = copy(s);
 	if (ret && kc_stopped())
@@ -634,7 +379,7 @@ static int print_result(struct snapshot *s)
 		if (kc_snap_stored(&s->m, b))
 			bytes += kc_snap_len(&s->m, b);
 	kc_say(s->r, "kcache: %s: %s of %s in %s", s->r->volume, kc_size_text(bytes, size),
-	       kc_size_text(s->bytes, all), s->file);
+	       kc_size_text(s->src.bytes, all), s->file);
 	if (!kc_given(s->r, OPT_JSON)) {
 		puts(s->m.id);
 		return 0;
@@ -642,23 +387,23 @@ static int print_result(struct snapshot *s)
 	o = kc_json_new();
 	kc_json_str(o, "snapshot", s->m.id);
 	kc_json_str(o, "parent", s->m.parent);
-	kc_json_str(o, "uuid", s->volume);
-	kc_json_str(o, "name", s->name);
+	kc_json_str(o, "uuid", s->src.volume);
+	kc_json_str(o, "name", s->src.name);
 	kc_json_str(o, "device", s->r->device);
 	kc_json_str(o, "path", s->file);
 	kc_json_str(o, "map", s->map);
 	kc_json_str(o, "created", s->m.created);
-	kc_json_u64(o, "size", s->bytes);
+	kc_json_u64(o, "size", s->src.bytes);
 	kc_json_u64(o, "stored_bytes", bytes);
 	kc_json_u64(o, "blocks", s->m.blocks);
 	kc_json_u64(o, "changed_blocks", changed(&s->m));
-	kc_json_u64(o, "frozen_ms", s->ms);
+	kc_json_u64(o, "frozen_ms", s->src.ms);
 	kc_json_bool(o, "resumed", s->resumed);
 	return kc_json_print(s->r, o);
 }
 
 /* --cancel: whatever is left of earlier ones. */
-static int cancel(struct kc_run *r)
+static int clear_left(struct kc_run *r)
 {
 	struct kc_error *err = &r->err;
 	const char *name = r->arg[0];
@@ -698,25 +443,21 @@ int cmd_snapshot(struct kc_run *r)
 {
 	struct snapshot s = {
 		.r = r,
-		.lock = -1,
-		.source = -1,
-		.header = -1,
 		.map_fd = -1,
-		.blk = { .fd = -1, .claim_fd = -1 },
 	};
 	int ret;
 
 	if (kc_given(r, OPT_CANCEL))
-		return cancel(r);
+		return clear_left(r);
 	kc_stop_install();
 	ret = end(&s, snapshot(&s));
 	/* what is no volume at all is a slip of the keyboard, not an event */
-	if (s.volume[0])
+	if (s.src.volume[0])
 		kc_audit_event(r, &(struct kc_event){
 			.event = "createSnapshot",
-			.volume = s.volume,
+			.volume = s.src.volume,
 			.device = r->device,
-			.name = s.name,
+			.name = s.src.name,
 			.snapshot = s.m.id,
 			.file = s.file,
 			.err = ret ? &r->err : NULL,
@@ -728,10 +469,6 @@ int cmd_snapshot(struct kc_run *r)
 	kc_snap_map_free(&s.parent);
 	if (s.map_fd >= 0)
 		close(s.map_fd);
-	if (s.header >= 0)
-		close(s.header);
-	kc_blk_close(&s.blk);
-	if (s.lock >= 0)
-		close(s.lock);
+	kc_source_close(&s.src);
 	return ret;
 }

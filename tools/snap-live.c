@@ -100,12 +100,15 @@ int kc_snap_take(struct kc_run *r, const struct kc_dm *d, const char *id, uint64
 /* The volume leaves the origin, if it stands on one. */
 static int put_back(const char *name, struct kc_error *err)
 {
+	char key[32];
 	struct kc_dm d;
 	bool found;
 
 	/* a name that is somebody else's by now */
 	if (kc_dm_get(name, &d, &found, NULL) || !found || !d.origin)
 		return 0;
+	if (kc_dm_word(d.info, "key", key, sizeof(key)) && strcmp(key, "valid") != 0)
+		return kc_fail(err, KC_KEY_GONE, "detach it", "its key is %s, and no other table takes that", key);
 	return kc_dm_move(&d, d.below, false, NULL, err);
 }
 

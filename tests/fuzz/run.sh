@@ -34,7 +34,7 @@ results=$(mktemp)
 trap 'rm -rf "$TMPDIR" "$results"' EXIT
 
 # Larger than what is read, so that limits are met: a token has 16 KiB.
-size() { case $1 in header | answer | request | wire) echo 20000 ;; token) echo 17000 ;; *) echo 4096 ;; esac; }
+size() { case $1 in header | answer | request | wire) echo 20000 ;; token) echo 17000 ;; map) echo 6000 ;; *) echo 4096 ;; esac; }
 
 fuzz() { # NAME
 	local name=$1 log=$out/$1.log corpus=tests/fuzz/corpus/$1 opts found=$out/found/$1 runs cov crashes

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # For tests of snapshots, after lib.sh and lib-kcache.sh: a copy that stands still where
-# the test wants it to, and what must be there, and not be there, around it.
+# the test wants it to, and what must be there, and not be there, around it. The volume is
+# called vol; $TABLE is its table.
+#
+# shellcheck disable=SC2154,SC2034 # _said is lib.sh's; SLICE is for the test
 
 # slice N MIB: sets $SLICE to a mapped device of that size on scratch disk N
 slice() {
@@ -11,42 +14,50 @@ slice() {
 	on_exit dmsetup remove -f "slice$1"
 }
 
-# begun FILE [OPTION...]: starts a snapshot of vol to FILE and holds the copy ($SNAP) as
-# soon as the volume stands on the origin
+# begun FILE [OPTION...]: starts a snapshot of vol to FILE and holds the copy ($SNAP) when
+# the volume stands on the origin and the first of it is there
 begun() {
 	local out=$STATE/begun
 
 	: >"$out"
 	kcache snapshot vol "$@" >"$out" 2>&1 &
 	SNAP=$!
-	wait_for 20 grep -q 'frozen for' "$out" && kill -STOP $SNAP && [ ! -e "$1" ] || { cat "$out"; return 1; }
+	wait_for 30 test -e "$1.map.part" || { cat "$out"; return 1; }
+	kill -STOP "$SNAP" || { cat "$out"; return 1; }
+	[ ! -e "$1" ] || { echo "it is through already"; kill -CONT "$SNAP"; return 1; }
 }
 # ends CODE [SIGNAL]: lets the copy go on, with a signal waiting for it; it exits with CODE
 ends() {
 	local code=0
 
-	[ $# -lt 2 ] || kill "-$2" $SNAP
-	kill -CONT $SNAP
-	wait $SNAP || code=$?
+	[ $# -lt 2 ] || kill "-$2" "$SNAP"
+	kill -CONT "$SNAP"
+	wait "$SNAP" || code=$?
 	cp "$STATE/begun" "$_said"
 	cat "$_said"
 	[ "$code" -eq "$1" ] || { echo "exit code $code, not $1"; return 1; }
 }
 # killed: the copy is, in the middle
 killed() {
-	kill -KILL $SNAP
-	wait $SNAP
+	kill -KILL "$SNAP"
+	wait "$SNAP"
 	[ $? -eq 137 ]
 }
 
 # what dm-snapshot shows: the instant
-instant() { dd if="/dev/mapper/$(dmsetup ls | sed -n 's/^\(vol-kcsnap-[0-9a-f]*\)\t.*/\1/p')" iflag=direct bs=512K status=none | sha256sum; }
+instant() {
+	local name
 
-# stands FOLDER: the volume stands on its own device again, and nothing of a snapshot is left, in FOLDER either
+	name=$(dmsetup ls | sed -n 's/^\(vol-kcsnap-[0-9a-f]*\)[^0-9a-f-].*/\1/p')
+	dd if="/dev/mapper/$name" iflag=direct bs=512K status=none | sha256sum
+}
+
+# stands FOLDER: the volume stands on its own device again, it runs, and nothing of a
+# snapshot is left, in FOLDER either
 stands() {
 	same "$(dmsetup table vol)" "$TABLE" || return 1
+	same "$(dmsetup info -c --noheadings -o suspended vol)" Active || return 1
 	! dmsetup ls | grep kcsnap || return 1
 	! losetup -n | grep deleted || return 1
 	[ -z "$(find "$1" -name '*.part' -o -name '.kcache*')" ] || { ls -la "$1"; return 1; }
-	same "$(dmsetup info -c --noheadings -o suspended vol)" Active
 }

@@ -124,6 +124,7 @@ cp --sparse=always "$d" "$work/grown"
 truncate -s 27M "$work/grown"
 check "a parent of before a resize" refused 8 "has 28311552 bytes, but had 26219008.*; take a full snapshot" kcache snapshot "$work/grown" "$work/new" --parent "$work/full"
 check "a damaged parent" refused 8 "checksum does not hold" kcache snapshot "$d" "$work/new" --parent "$(cp "$work/full" "$work/bad"; cp "$(flipped "$work/full.map" 5000)" "$work/bad.map"; echo "$work/bad")"
+check "the place of its own parent" refused 1 "would take the place of its own parent" kcache snapshot "$d" "$work/inc1" --parent "$work/inc1" --force
 check "--cancel with something to copy" refused 1 "copies nothing: --parent does not go with it" kcache snapshot vol --cancel --parent "$work/full"
 check "--cancel with a file" refused 1 "takes the name of a volume and nothing else" kcache snapshot vol "$work/new" --cancel
 check "no file at all" refused 1 "where to is missing" kcache snapshot vol

@@ -16,7 +16,7 @@
 #define KC_DM_SNAP_PREFIX "KCSNAP-"
 
 /* 512-byte sectors that are copied when one of them is written for the first time */
-#define KC_DM_SNAP_CHUNK 64
+#define KC_DM_SNAP_CHUNK 64U
 
 /**
  * struct kc_dm_snap - the two devices
