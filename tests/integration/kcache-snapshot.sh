@@ -83,6 +83,7 @@ losetup -d "$LOOP"
 dmsetup remove slice1
 dd if=/dev/zero of="$(disk 1)" bs=1M count=20 conv=fsync status=none
 check "without it the copy attaches" kcache attach $b/full copy
+check "it was frozen: there is no journal to replay" not journal /dev/mapper/copy
 check "its filesystem is clean" fsck.ext4 -fn /dev/mapper/copy
 mount -o ro /dev/mapper/copy /mnt/vol
 check "and its data are those of the instant" same "$(sha256sum </mnt/vol/data)" "$sum"

@@ -44,6 +44,9 @@ killed() {
 	[ $? -eq 137 ]
 }
 
+# journal DEVICE: its ext4 has one that would be replayed
+journal() { dumpe2fs -h "$1" 2>/dev/null | grep needs_recovery; }
+
 # what dm-snapshot shows: the instant
 instant() {
 	local name
