@@ -206,6 +206,10 @@ int cmd_resize(struct kc_run *r)
 	int ret;
 
 	ret = kc_live_get(r, &z.d);
+	/* the origin has the size that the device had */
+	if (!ret && z.d.origin)
+		ret = kc_fail(&r->err, KC_BUSY, "wait for it, or run kcache snapshot --cancel on one that was interrupted",
+			      "a snapshot of it is being taken");
 	if (!ret)
 		ret = resize(&z);
 	if (ret)
