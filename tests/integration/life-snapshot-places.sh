@@ -96,3 +96,5 @@ check "and it attaches again" kcache attach "$d" vol
 rm -f $b/killed*
 mount /dev/mapper/vol /mnt/vol
 TABLE=$(dmsetup table vol)
+umount /mnt/vol
+kcache detach vol

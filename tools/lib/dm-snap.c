@@ -347,8 +347,8 @@ static int swap_tables(const char *name, bool freeze, uint64_t *us, struct kc_er
 	dm_udev_wait(cookie);
 	dm_task_destroy(t);
 	dm_task_update_nodes();
-	/* it was not suspended, which is all that the kernel says */
-	if (e == EINVAL && freeze)
+	/* EINVAL: it was not suspended, which is all that some kernels say */
+	if ((e == EBUSY || e == EINVAL) && freeze)
 		return kc_fail(err, KC_BUSY, "see dmesg, and whether somebody else has frozen it",
 			       "the filesystem on it cannot be frozen");
 	return e ? kc_dm_task_failed(err, e, "put another table in the place of its own") : 0;
