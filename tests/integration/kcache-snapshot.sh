@@ -34,8 +34,7 @@ check "detach is refused" expect_exit 5 kcache detach vol
 check "the volume is written to meanwhile" dd if=/dev/urandom of=/mnt/vol/data bs=1M count=2 conv=notrunc,fsync status=none
 check "what dm-snapshot shows is as it was" same "$(instant)" "$at"
 check "the copy ends" ends 0
-ms=$(sed -n 's/.*frozen for \([0-9]*\) ms.*/\1/p' "$_said")
-check "the volume was frozen for less than a second (${ms:-?} ms)" test "$ms" -lt "$(slowly 1000 | cut -d. -f1)"
+check "the volume was frozen for less than a second" frozen
 check "the copy is that instant" same "$(sha256sum <$b/full)" "$at"
 check "all is as it was before" stands $b
 check "an audit event says so" grep -q '"event":"createSnapshot","result":"succeeded","volume":"'"$uuid"'".*"file":"'$b/full'"' "$STATE/audit.jsonl"

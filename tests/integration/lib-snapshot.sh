@@ -44,6 +44,17 @@ killed() {
 	[ $? -eq 137 ]
 }
 
+# frozen: the last one that ended has said for how long, and that was less than a second, if
+# this machine has nothing else to do
+frozen() {
+	local ms
+
+	ms=$(sed -n 's/.*frozen for \([0-9]*\) ms.*/\1/p' "$_said")
+	echo "# frozen for $ms ms" >&3
+	[ "$ms" -lt $((1000 * ${STRETCH:-1})) ]
+}
+exec 3>&1
+
 # journal DEVICE: its ext4 has one that would be replayed
 journal() { dumpe2fs -h "$1" 2>/dev/null | grep needs_recovery; }
 
