@@ -75,6 +75,7 @@ static int map(struct attach *a)
 		.read_only = kc_given(a->r, OPT_READONLY),
 		.discards = kc_given(a->r, OPT_DISCARDS),
 	};
+	const struct kc_token *t = a->v.used;
 	struct kc_error *err = &a->r->err;
 	struct kc_keyring key = { 0 };
 	int ret, loop;
@@ -83,6 +84,10 @@ static int map(struct attach *a)
 	ret = kc_stop_check(err);
 	if (ret)
 		return ret;
+	if (t->on_revoke != KC_REVOKE_KEEP) {
+		o.lease = t->lease;
+		o.freeze = t->on_revoke == KC_REVOKE_FREEZE;
+	}
 	ret = kc_map_below(&a->v.blk, o.read_only, &below, &loop, err);
 	if (ret)
 		return ret;
@@ -122,9 +127,28 @@ static int print_result(struct attach *a)
 	kc_json_str(o, "device", a->r->device);
 	kc_json_str(o, "key", a->v.used->binding.key);
 	kc_json_u64(o, "generation", a->v.used->binding.context.generation);
+	kc_json_u64(o, "lease", a->v.used->lease);
+	kc_json_str(o, "on_revoke", kc_on_revoke_name(a->v.used->on_revoke));
 	kc_json_bool(o, "read_only", kc_given(a->r, OPT_READONLY));
 	kc_json_int(o, "damaged_copy", a->v.h.damaged_copy);
 	return kc_json_print(a->r, o);
+}
+
+/* A lease that nobody renews ends; and of a rewrap --lease that was cut off, each recipient would say another. */
+static void tell_lease(struct attach *a)
+{
+	const struct kc_token *t = a->v.used;
+	unsigned int i;
+
+	for (i = 0; i < a->v.h.n_tokens; i++)
+		if (a->v.h.tokens[i].lease != t->lease || a->v.h.tokens[i].on_revoke != t->on_revoke)
+			break;
+	if (i < a->v.h.n_tokens)
+		kc_warn(a->r, "its recipients do not agree on lease and on_revoke, those of token %d are in force; run kcache rewrap %s --on-revoke MODE again",
+			t->slot, a->r->device);
+	if (t->lease && t->on_revoke != KC_REVOKE_KEEP)
+		kc_say(a->r, "reads and writes %s in %u seconds unless its lease is renewed\nnext: kcache lease %s",
+		       t->on_revoke == KC_REVOKE_FREEZE ? "wait" : "fail", t->lease, a->name);
 }
 
 static int attach(struct attach *a)
@@ -167,6 +191,8 @@ int cmd_attach(struct kc_run *r)
 		});
 	if (!ret && a.v.used)
 		ret = print_result(&a);
+	if (!ret && a.v.used)
+		tell_lease(&a);
 	kc_volume_free(&a.v);
 	return ret;
 }

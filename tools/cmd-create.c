@@ -13,6 +13,7 @@
 #include "header.h"
 #include "kcache.h"
 #include "kms.h"
+#include "lease.h"
 #include "pins.h"
 #include "stop.h"
 
@@ -45,6 +46,13 @@ int check_create(struct kc_run *r)
 	/* LUKS2 has 48 bytes for it, with the NUL */
 	if (kc_given(r, OPT_LABEL) && strlen(r->opt[OPT_LABEL]) > 47)
 		return kc_fail(&r->err, KC_USAGE, NULL, "--label is longer than 47 bytes: `%s'", r->opt[OPT_LABEL]);
+	if (!kc_given(r, OPT_EPHEMERAL)) {
+		struct kc_token t = { .on_revoke = KC_REVOKE_KEEP };
+		int ret = kc_lease_policy(&t, r->opt[OPT_ON_REVOKE], r->number[OPT_LEASE], &r->err);
+
+		if (ret)
+			return ret;
+	}
 	return kc_check_ephemeral(r);
 }
 
@@ -112,6 +120,9 @@ static int make_key(struct create *c)
 	c->t.slot = -1;
 	c->t.has_keyslot = true;
 	c->t.on_revoke = KC_REVOKE_KEEP;
+	ret = kc_lease_policy(&c->t, c->r->opt[OPT_ON_REVOKE], c->r->number[OPT_LEASE], err);
+	if (ret)
+		return ret;
 	kc_now(c->t.created);
 	snprintf(b->provider, sizeof(b->provider), "%s", c->key.provider);
 	snprintf(b->key, sizeof(b->key), "%s", c->key.key);
@@ -190,6 +201,8 @@ static int print_result(struct create *c)
 	kc_json_u64(o, "size", c->blk.size - c->l.offset);
 	kc_json_str(o, "lineage", c->t.lineage);
 	kc_json_u64(o, "generation", 1);
+	kc_json_u64(o, "lease", c->t.lease);
+	kc_json_str(o, "on_revoke", kc_on_revoke_name(c->t.on_revoke));
 	kc_json_bool(o, "completed", c->unfinished);
 	kc_json_bool(o, "dry_run", kc_given(c->r, OPT_DRY_RUN));
 	return kc_json_print(c->r, o);

@@ -4,7 +4,6 @@
  * and I/O goes on. For a suspended volume, and for one whose key was wiped or whose
  * lease ran out. If it fails the volume is as it was.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,58 +14,16 @@
 #include "open.h"
 #include "stop.h"
 
-/* The device below, which device-mapper holds: read as it is now. */
-static int read_header(struct kc_run *r, const struct kc_dm *d, struct kc_volume *v)
-{
-	int ret;
-
-	ret = kc_blk_open(r->device, &v->blk, &r->err);
-	if (!ret)
-		ret = kc_volume_header(r, v);
-	if (ret || strcmp(v->h.layout.uuid, d->volume) == 0)
-		return ret;
-	return kc_fail(&r->err, KC_TAMPERED, "put the volume's own device, or its header, back; or detach it",
-		       "the device below carries another volume now, %s instead of %s", v->h.layout.uuid, d->volume);
-}
-
-/* The kernel takes no key but the one that the volume had. */
-static int set_key(struct kc_run *r, const struct kc_dm *d, struct kc_volume *v)
-{
-	char message[KC_KEY_DESC_MAX + 32];
-	struct kc_keyring key = { 0 };
-	struct kc_error why = { 0 };
-	int e, ret;
-
-	ret = kc_stop_check(&r->err);
-	if (!ret)
-		ret = kc_volume_key(v, &key, &r->err);
-	if (ret)
-		return ret;
-	snprintf(message, sizeof(message), "key set :%d:logon:%s", KC_DEK_SIZE, key.desc);
-	ret = kc_dm_message(d->name, message, &e, &why);
-	if (kc_keyring_drop(&key, &r->err)) {
-		kc_dm_message(d->name, "key wipe", NULL, NULL);
-		return (int)r->err.code;
-	}
-	if (ret && e == EKEYREJECTED)
-		return kc_fail(&r->err, KC_TAMPERED, "detach it, and see kcache dump which volume this is",
-			       "the header below opens to another key than the volume was attached with");
-	if (ret)
-		return kc_fail(&r->err, why.code == KC_DEVICE ? KC_KEY_GONE : why.code, why.next,
-			       "its key cannot be set again: %s", why.text);
-	return 0;
-}
-
 static int resume(struct kc_run *r, const struct kc_dm *d, bool valid, struct kc_volume *v)
 {
 	int ret = 0;
 
 	if (!valid) {
-		ret = read_header(r, d, v);
+		ret = kc_live_header(r, d, v);
 		if (!ret)
 			ret = kc_volume_unwrap(r, v);
 		if (!ret)
-			ret = set_key(r, d, v);
+			ret = kc_live_set_key(r, d, v);
 	}
 	if (ret)
 		return kc_stopped() ? kc_stop_check(&r->err) : ret;

@@ -14,12 +14,20 @@
 
 #include "audit.h"
 #include "kcache.h"
+#include "lease.h"
 #include "recipient.h"
 #include "stop.h"
 
 int check_rewrap(struct kc_run *r)
 {
 	bool all = kc_given(r, OPT_ALL);
+
+	if (kc_given(r, OPT_LEASE) || kc_given(r, OPT_ON_REVOKE)) {
+		if (r->n_arg != 1 || all || kc_given(r, OPT_KEY) || kc_given(r, OPT_FROM) || kc_given(r, OPT_TO))
+			return kc_fail(&r->err, KC_USAGE, NULL,
+				       "it is kcache rewrap DEVICE [--on-revoke MODE] [--lease SECONDS], without keys");
+		return kc_lease_check(r->opt[OPT_ON_REVOKE], r->number[OPT_LEASE], &r->err);
+	}
 
 	if (all && (!kc_given(r, OPT_FROM) || !kc_given(r, OPT_TO) || kc_given(r, OPT_KEY)))
 		return kc_fail(&r->err, KC_USAGE, NULL, "with --all it is kcache rewrap --all --from KEY --to KEY");
@@ -540,5 +548,7 @@ static int rewrap_all(struct kc_run *r)
 int cmd_rewrap(struct kc_run *r)
 {
 	kc_stop_install();
+	if (kc_given(r, OPT_LEASE) || kc_given(r, OPT_ON_REVOKE))
+		return kc_reseal(r);
 	return kc_given(r, OPT_ALL) ? rewrap_all(r) : rewrap_one(r);
 }

@@ -36,7 +36,7 @@ struct scratch {
 
 int kc_check_ephemeral(struct kc_run *r)
 {
-	static const enum kc_opt senseless[] = { OPT_KEY, OPT_LABEL, OPT_TIMEOUT };
+	static const enum kc_opt senseless[] = { OPT_KEY, OPT_LABEL, OPT_TIMEOUT, OPT_LEASE, OPT_ON_REVOKE };
 	size_t i;
 
 	if (!kc_given(r, OPT_EPHEMERAL))

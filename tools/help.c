@@ -45,12 +45,15 @@ static const struct {
 	{ "detach", "  kcache detach data\n" },
 	{ "suspend", "  kcache suspend data\n" },
 	{ "resume", "  kcache resume data\n" },
+	{ "lease", "  kcache lease data\n"
+		"  kcache lease data --once\n" },
 	{ "resize", "  kcache resize data\n"
 		"  kcache resize data --size 20G\n" },
 	{ "status", "  kcache status data --json\n" },
 	{ "list", "  kcache list --json\n" },
 	{ "dump", "  kcache dump /dev/sdb\n" },
 	{ "rewrap", "  kcache rewrap /dev/sdb --key local:alias/new\n"
+		"  kcache rewrap /dev/sdb --on-revoke fail --lease 300\n"
 		"  kcache rewrap --all --from local:alias/old --to local:alias/new\n" },
 	{ "recipient add", "  kcache recipient add /dev/sdb --key local:alias/spare\n" },
 	{ "recipient remove", "  kcache recipient remove /dev/sdb --key local:alias/spare\n" },

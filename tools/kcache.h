@@ -66,7 +66,11 @@ struct json_object;
 	X(OPT_COW, "cow", 0, STRING, "PATH", "keep what is overwritten there: a blank device or a folder") \
 	X(OPT_COW_SIZE, "cow-size", 0, NUMBER, "MIB", "room for it, instead of a fifth of the volume") \
 	X(OPT_KEEP, "keep", 0, FLAG, NULL, "when the copy is interrupted, keep what the same command can go on with") \
-	X(OPT_CANCEL, "cancel", 0, FLAG, NULL, "clear away what an interrupted snapshot has left")
+	X(OPT_CANCEL, "cancel", 0, FLAG, NULL, "clear away what an interrupted snapshot has left") \
+	X(OPT_LEASE, "lease", 0, NUMBER, "SECONDS", "how long it works without a word from its KMS (300)") \
+	X(OPT_ON_REVOKE, "on-revoke", 0, STRING, "MODE", "keep, fail or freeze: what the KMS's refusal does") \
+	X(OPT_INTERVAL, "interval", 0, NUMBER, "SECONDS", "from one probe of the KMS to the next (a third of the lease)") \
+	X(OPT_ONCE, "once", 0, FLAG, NULL, "ask once, act by the answer, and end")
 
 enum kc_opt {
 #define X(id, name, s, type, arg, help) id,
@@ -235,6 +239,8 @@ int cmd_detach(struct kc_run *r);
 int check_name(struct kc_run *r);	/* NAME of a verb that takes it first */
 int cmd_suspend(struct kc_run *r);
 int cmd_resume(struct kc_run *r);
+int cmd_lease(struct kc_run *r);
+int check_lease(struct kc_run *r);
 int cmd_resize(struct kc_run *r);
 int check_resize(struct kc_run *r);
 int cmd_status(struct kc_run *r);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What verbs on attached volumes share. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "blk.h"
 #include "kcache.h"
+#include "kms.h"
 #include "live.h"
+#include "stop.h"
 
 int kc_live_get(struct kc_run *r, struct kc_dm *d)
 {
@@ -37,6 +40,46 @@ int kc_live_refuse_vital(struct kc_run *r, const struct kc_dm *d, const char *do
 		return 0;
 	return kc_fail(&r->err, KC_BUSY, "use --force if something outside of it resumes it",
 		       "%s would bring this host to a halt: it carries %s", doing, what);
+}
+
+int kc_live_header(struct kc_run *r, const struct kc_dm *d, struct kc_volume *v)
+{
+	int ret;
+
+	ret = kc_blk_open(r->device, &v->blk, &r->err);
+	if (!ret)
+		ret = kc_volume_header(r, v);
+	if (ret || strcmp(v->h.layout.uuid, d->volume) == 0)
+		return ret;
+	return kc_fail(&r->err, KC_TAMPERED, "put the volume's own device, or its header, back; or detach it",
+		       "the device below carries another volume now, %s instead of %s", v->h.layout.uuid, d->volume);
+}
+
+int kc_live_set_key(struct kc_run *r, const struct kc_dm *d, struct kc_volume *v)
+{
+	char message[KC_KEY_DESC_MAX + 32];
+	struct kc_keyring key = { 0 };
+	struct kc_error why = { 0 };
+	int e, ret;
+
+	ret = kc_stop_check(&r->err);
+	if (!ret)
+		ret = kc_volume_key(v, &key, &r->err);
+	if (ret)
+		return ret;
+	snprintf(message, sizeof(message), "key set :%d:logon:%s", KC_DEK_SIZE, key.desc);
+	ret = kc_dm_message(d->name, message, &e, &why);
+	if (kc_keyring_drop(&key, &r->err)) {
+		kc_dm_message(d->name, "key wipe", NULL, NULL);
+		return (int)r->err.code;
+	}
+	if (ret && e == EKEYREJECTED)
+		return kc_fail(&r->err, KC_TAMPERED, "detach it, and see kcache dump which volume this is",
+			       "the header below opens to another key than the volume was attached with");
+	if (ret)
+		return kc_fail(&r->err, why.code == KC_DEVICE ? KC_KEY_GONE : why.code, why.next,
+			       "its key cannot be set again: %s", why.text);
+	return 0;
 }
 
 int kc_live_print(struct kc_run *r)

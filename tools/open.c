@@ -46,6 +46,7 @@ int kc_volume_unwrap(struct kc_run *r, struct kc_volume *v)
 	ret = kc_unwrap(r, &u);
 	v->dek = u.dek;
 	v->used = u.used;
+	v->answer = u.answer;
 	return ret;
 }
 

@@ -17,6 +17,7 @@
  * @named: canonical id of the key given with --key; empty without
  * @used: the recipient whose DEK was good
  * @dek: in the key helper's mapping; NULL until unwrapped and verified
+ * @answer: what its recipients said to kc_volume_unwrap()
  */
 struct kc_volume {
 	struct kc_blk blk;
@@ -26,9 +27,10 @@ struct kc_volume {
 	char named[KC_KEY_NAME_MAX];
 	const struct kc_token *used;
 	const uint8_t *dek;
+	enum kc_answer answer;
 };
 
-#define KC_VOLUME_INIT { .blk = { .fd = -1, .claim_fd = -1 } }
+#define KC_VOLUME_INIT { .blk = { .fd = -1, .claim_fd = -1 }, .answer = KC_ANSWER_SILENT }
 
 /** kc_volume_header() - read the header, and what this host knows of the volume; asks no KMS */
 int kc_volume_header(struct kc_run *r, struct kc_volume *v);

@@ -89,6 +89,13 @@ int kc_change_written(struct kc_change *c, const struct kc_token *t);
  */
 void kc_change_remember(struct kc_change *c, const struct kc_token *stays, const char *gone);
 
+/**
+ * kc_reseal() - kcache rewrap DEVICE --on-revoke MODE --lease SECONDS: in all tokens, under their mac
+ *
+ * The wrapped DEKs stay; one of them is unwrapped, since a mac is made with the DEK.
+ */
+int kc_reseal(struct kc_run *r);
+
 /** kc_change_drop() - take out all tokens under @key but @stays, which is checked after each */
 int kc_change_drop(struct kc_change *c, const char *key, const struct kc_token *stays);
 

@@ -80,10 +80,12 @@ static void tell(const struct kc_run *r, const struct kc_unwrap *u, unsigned int
 int kc_unwrap(struct kc_run *r, struct kc_unwrap *u)
 {
 	struct kc_error *err = &r->err, chosen = { 0 };
+	enum kc_answer all = KC_ANSWER_REFUSED;
 	unsigned int i;
 
 	u->dek = NULL;
 	u->used = NULL;
+	u->answer = KC_ANSWER_SILENT;
 	for (i = 0; i < u->n; i++) {
 		struct kc_error e = { 0 };
 
@@ -92,10 +94,12 @@ int kc_unwrap(struct kc_run *r, struct kc_unwrap *u)
 		kc_kms_share(u->kms, u->n - i + u->reserve);
 		if (try_token(r, u, u->tokens[i], &e) == 0) {
 			kc_kms_share(u->kms, 1);
+			u->answer = KC_ANSWER_YES;
 			return 0;
 		}
 		if (kc_stop_check(err))
 			return (int)err->code;
+		all = kc_answer_worse(all, kc_answer(&e));
 		if (u->n > 1)
 			tell(r, u, i, &e);
 		if (chosen.code == KC_OK || (e.code == KC_KMS_RETRY && chosen.code != KC_KMS_RETRY))
@@ -104,6 +108,7 @@ int kc_unwrap(struct kc_run *r, struct kc_unwrap *u)
 	kc_kms_share(u->kms, 1);
 	if (!u->n)
 		return kc_fail(err, KC_DEVICE, NULL, "it has no recipient");
+	u->answer = all;
 	kc_fail(err, chosen.code, chosen.next, "%.*s%s", u->n > 1 ? 80 : 0,
 		"none of its recipients works (each is told above), among them: ", chosen.text);
 	snprintf(err->provider_error, sizeof(err->provider_error), "%s", chosen.provider_error);

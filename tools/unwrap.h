@@ -5,6 +5,7 @@
 
 #include "header.h"
 #include "kms.h"
+#include "lease.h"
 #include "pins.h"
 
 struct kc_run;
@@ -16,6 +17,7 @@ struct kc_run;
  * @reserve: how many shares of the time left stay for what is to be asked afterwards
  * @used: the recipient whose DEK was good
  * @dek: in a key helper's mapping; NULL until unwrapped and verified
+ * @answer: of all that were asked; KC_ANSWER_SILENT where nobody was
  */
 struct kc_unwrap {
 	struct kc_kms *kms;
@@ -27,6 +29,7 @@ struct kc_unwrap {
 	unsigned int reserve;
 	const struct kc_token *used;
 	const uint8_t *dek;
+	enum kc_answer answer;
 };
 
 /** kc_unwrap_under() - ask also the recipients under @key, or all of them for NULL */

@@ -11,7 +11,7 @@
 const struct kc_verb kc_verbs[] = {
 	{ "create", "format", "DEVICE", "make a new volume", 1, 1,
 	  O(KEY) | O(FORCE) | O(DRY_RUN) | O(SECTOR_SIZE) | O(LABEL) | O(TIMEOUT) |
-	  O(EPHEMERAL) | O(DISCARDS), true, cmd_create, check_create },
+	  O(EPHEMERAL) | O(DISCARDS) | O(LEASE) | O(ON_REVOKE), true, cmd_create, check_create },
 	{ "attach", "open", "DEVICE NAME", "have its key unwrapped and map it as /dev/mapper/NAME", 2, 2,
 	  O(KEY) | O(READONLY) | O(DISCARDS) | O(GRANT_TOKEN) | O(TIMEOUT), true, cmd_attach, check_attach },
 	{ "detach", "close", "NAME", "unmap it and forget its key; asks no KMS", 1, 1,
@@ -20,6 +20,8 @@ const struct kc_verb kc_verbs[] = {
 	  O(FORCE), true, cmd_suspend, check_name },
 	{ "resume", "luksResume", "NAME", "have its key unwrapped again, I/O goes on", 1, 1,
 	  O(KEY) | O(TIMEOUT), true, cmd_resume, check_name },
+	{ "lease", NULL, "NAME", "renew its lease until the KMS refuses, then act as on_revoke says", 1, 1,
+	  O(INTERVAL) | O(ONCE) | O(FORCE) | O(TIMEOUT), true, cmd_lease, check_lease },
 	{ "resize", NULL, "NAME", "take over the size of its device, or another one; asks no KMS", 1, 1,
 	  O(SIZE) | O(FORCE), true, cmd_resize, check_resize },
 	{ "status", NULL, "[NAME]", "what is attached; 9 if the key of NAME is gone", 0, 1,
@@ -29,7 +31,7 @@ const struct kc_verb kc_verbs[] = {
 	{ "dump", "luksDump", "DEVICE", "what the header says; nothing of it is secret", 1, 1,
 	  0, false, cmd_dump, NULL },
 	{ "rewrap", NULL, "DEVICE | --all", "put another KMS key in the place of one; copies no data", 0, KC_MAX_ARGS,
-	  O(KEY) | O(FROM) | O(ALL) | O(TO) | O(DRY_RUN) | O(TIMEOUT), true, cmd_rewrap, check_rewrap },
+	  O(KEY) | O(FROM) | O(ALL) | O(TO) | O(LEASE) | O(ON_REVOKE) | O(DRY_RUN) | O(TIMEOUT), true, cmd_rewrap, check_rewrap },
 	{ "recipient add", NULL, "DEVICE", "let another KMS key open the volume too", 1, 1,
 	  O(KEY) | O(FROM) | O(TIMEOUT), true, cmd_recipient_add, check_recipient },
 	{ "recipient remove", NULL, "DEVICE", "take a KMS key's copy of the volume key out", 1, 1,

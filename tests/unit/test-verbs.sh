@@ -61,6 +61,6 @@ check "and those of key" test "$(_kcache_group key | wc -l)" -gt 20
 check "completion knows a verb's options" grep -qx -e --lazy <<<"$(_kcache_options detach)"
 check "and those of a verb of two words" grep -qx -e --alias <<<"$(_kcache_options key create)"
 check "which of them are followed by a value" same "$(_kcache_valued create | paste -sd' ')" \
-	"-k --key --sector-size --label --ephemeral -t --timeout --config"
+	"-k --key --sector-size --label --ephemeral -t --timeout --lease --on-revoke --config"
 check "and what a verb is given" same "$(_kcache_argument 0 attach) $(_kcache_argument 1 attach) $(_kcache_argument 0 key grant)" \
 	"DEVICE NAME KEY"

@@ -13,10 +13,11 @@
  * struct kc_event - what happened, in EBS's and CloudTrail's vocabulary
  * @event: "createVolume", "attachVolume", "detachVolume", "reattachVolume", "Decrypt",
  *	"suspendVolume", "resumeVolume", "modifyVolume", "addRecipient", "removeRecipient",
- *	"rewrapVolume", "createSnapshot", "restoreSnapshot", "anchorAudit", "checkVolume", "checkPolicy" (if violated),
+ *	"rewrapVolume", "renewLease", "revokeVolume", "expireLease",
+ *	"createSnapshot", "restoreSnapshot", "anchorAudit", "checkVolume", "checkPolicy" (if violated),
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...:
  *	the table in Documentation/audit.md has them all; a new one goes there too
- * @kind: "ephemeral" for a volume whose key is nowhere else, or NULL
+ * @kind: "ephemeral" for a volume whose key is nowhere else, on_revoke where it is about a lease, or NULL
  * @volume, @device, @name, @key, @request_id: NULL where it has none
  * @source_key: rewrapVolume: the key whose copy of the DEK was replaced
  * @snapshot: createSnapshot, restoreSnapshot: its id; @file is where it was put, or taken from

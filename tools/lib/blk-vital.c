@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "blk-private.h"
 #include "blk.h"
 
 static bool is_on(dev_t top, dev_t dev)
@@ -17,7 +18,7 @@ static bool is_on(dev_t top, dev_t dev)
 	return top == dev || kc_blk_stands_on(top, dev);
 }
 
-static bool source_is_on(struct libmnt_fs *fs, dev_t dev)
+bool kc_blk_fs_is_on(struct libmnt_fs *fs, dev_t dev)
 {
 	const char *source = mnt_fs_get_srcpath(fs);
 	struct stat st;
@@ -63,7 +64,7 @@ static bool is_swap(struct libmnt_table *mounts, struct libmnt_table *swaps, dev
 			yes = is_on(st.st_rdev, dev);
 		} else {
 			under = holds(mounts, source);
-			yes = under && source_is_on(under, dev);
+			yes = under && kc_blk_fs_is_on(under, dev);
 		}
 	}
 	mnt_free_iter(it);
@@ -76,7 +77,7 @@ static bool look(struct libmnt_table *mounts, struct libmnt_table *swaps, dev_t 
 	struct libmnt_fs *fs = holds(mounts, "/");
 	size_t i;
 
-	if (fs && source_is_on(fs, dev)) {
+	if (fs && kc_blk_fs_is_on(fs, dev)) {
 		snprintf(text, size, "the root filesystem");
 		return true;
 	}
@@ -86,7 +87,7 @@ static bool look(struct libmnt_table *mounts, struct libmnt_table *swaps, dev_t 
 	}
 	for (i = 0; needed[i]; i++) {
 		fs = holds(mounts, needed[i]);
-		if (fs && source_is_on(fs, dev)) {
+		if (fs && kc_blk_fs_is_on(fs, dev)) {
 			snprintf(text, size, "%s, where %s is", mnt_fs_get_target(fs), needed[i]);
 			return true;
 		}

@@ -125,6 +125,16 @@ bool kc_blk_stands_on(dev_t top, dev_t base);
  */
 bool kc_blk_vital(dev_t dev, const char *const needed[], char *text, size_t size);
 
+/**
+ * kc_blk_shutdown() - shut down every filesystem on @dev, also through what is stacked on it (FS_IOC_SHUTDOWN)
+ * @told: for each, what came of it: 0 or an errno; ENOTTY where a filesystem cannot, ESTALE where its
+ *	mount point is out of reach under another one
+ *
+ * Nothing is written out first: what is dirty is lost, as with a disk that has gone. What is
+ * mounted in another mount namespace alone is not seen.
+ */
+void kc_blk_shutdown(dev_t dev, void (*told)(const char *mountpoint, int e, void *data), void *data);
+
 /** kc_blk_refuse_leg() - KC_BUSY if @b is one path of a multipath device */
 int kc_blk_refuse_leg(const struct kc_blk *b, struct kc_error *err);
 

@@ -303,20 +303,22 @@ bool kc_dm_keyless(dev_t dev)
 	return keyless;
 }
 
-/* The table's parameters; at most 2 optional words. */
+/* The table's parameters; at most 4 optional words. */
 static void table_text(char *text, size_t size, const struct kc_layout *l, dev_t below, const char *key_desc,
 		       const struct kc_dm_options *o)
 {
-	char sector[40] = "";
-	int n = (l->sector_size != 512) + o->discards;
+	char sector[40] = "", lease[64] = "";
+	int n = (l->sector_size != 512) + o->discards + (o->lease ? 2 : 0);
 
 	if (l->sector_size != 512)
 		snprintf(sector, sizeof(sector), " sector_size:%u", l->sector_size);
+	if (o->lease)
+		snprintf(lease, sizeof(lease), " lease:%u on_expiry:%s", o->lease, o->freeze ? "freeze" : "fail");
 	snprintf(text, size, "%s :%u:logon:%s %" PRIu64 " %u:%u %" PRIu64, l->cipher, l->key_bits / 8, key_desc,
 		 l->iv_tweak, major(below), minor(below), l->offset / 512);
 	if (n)
-		snprintf(text + strlen(text), size - strlen(text), " %d%s%s", n, o->discards ? " allow_discards" : "",
-			 sector);
+		snprintf(text + strlen(text), size - strlen(text), " %d%s%s%s", n, o->discards ? " allow_discards" : "",
+			 sector, lease);
 }
 
 static void uuid_text(char *text, size_t size, const char *uuid, const char *name)

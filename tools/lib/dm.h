@@ -75,10 +75,16 @@ bool kc_dm_target(char *version, size_t size);
 /** kc_dm_keyless() - is the key of this mapped device of ours away, so that reads fail or wait? */
 bool kc_dm_keyless(dev_t dev);
 
-/** struct kc_dm_options - what attach may choose; all else comes from the header */
+/**
+ * struct kc_dm_options - what attach may choose, and what the token says; all else is the layout's
+ * @lease: seconds until the kernel lets the key expire; 0 for never
+ * @freeze: with a lease: I/O waits while the key is away, instead of failing
+ */
 struct kc_dm_options {
 	bool read_only;
 	bool discards;
+	uint32_t lease;
+	bool freeze;
 };
 
 /**

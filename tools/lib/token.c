@@ -44,6 +44,19 @@ const char *kc_on_revoke_name(enum kc_on_revoke v)
 	return (size_t)v < KC_COUNT(on_revoke_names) ? on_revoke_names[v] : "unknown";
 }
 
+bool kc_on_revoke_parse(const char *name, enum kc_on_revoke *v)
+{
+	size_t i;
+
+	for (i = 0; i < KC_COUNT(on_revoke_names); i++) {
+		if (strcmp(name, on_revoke_names[i]) != 0)
+			continue;
+		*v = (enum kc_on_revoke)i;
+		return true;
+	}
+	return false;
+}
+
 bool kc_uuid_valid(const char *s)
 {
 	return strlen(s) == KC_UUID_LEN && kc_matches("^" KC_UUID_RE "$", s);

@@ -101,4 +101,7 @@ bool kc_key_canonical(const char *provider, const char *key);
 
 const char *kc_on_revoke_name(enum kc_on_revoke v);
 
+/** kc_on_revoke_parse() - from its name; false for what is none */
+bool kc_on_revoke_parse(const char *name, enum kc_on_revoke *v);
+
 #endif
