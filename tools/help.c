@@ -62,6 +62,7 @@ static const struct {
 	{ "repair", "  kcache repair /dev/sdb\n" },
 	{ "header backup", "  kcache header backup /dev/sdb /media/sdb.header\n" },
 	{ "header restore", "  kcache header restore /dev/sdb /media/sdb.header\n" },
+	{ "clone", "  kcache clone /dev/sdc\n" },
 	{ "erase", "  kcache erase /dev/sdb --dry-run\n"
 		"  kcache erase /dev/sdb\n" },
 	{ "audit list", "  kcache audit list --since today\n"

@@ -257,6 +257,7 @@ int check_adopt(struct kc_run *r);
 int cmd_repair(struct kc_run *r);
 int cmd_header_backup(struct kc_run *r);
 int cmd_header_restore(struct kc_run *r);
+int cmd_clone(struct kc_run *r);
 int cmd_erase(struct kc_run *r);
 int cmd_audit_list(struct kc_run *r);
 int check_audit_list(struct kc_run *r);

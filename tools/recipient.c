@@ -244,6 +244,12 @@ int kc_change_wrap(struct kc_change *c, const struct kc_token *from, struct kc_u
 		return ret;
 	snprintf(t->binding.provider, sizeof(t->binding.provider), "%s", c->key.provider);
 	snprintf(t->binding.key, sizeof(t->binding.key), "%s", c->key.key);
+	if (c->as) {
+		memcpy(t->binding.context.id, c->as->uuid, sizeof(t->binding.context.id));
+		ret = kc_canon_layout(c->as, t->binding.context.layout, err);
+		if (ret)
+			return ret;
+	}
 
 	ret = wrap(c, from, u, t, &like);
 	if (!ret)
@@ -258,9 +264,10 @@ int kc_change_wrap(struct kc_change *c, const struct kc_token *from, struct kc_u
 			memcpy(t->created, from->created, sizeof(t->created));
 		else
 			own_date(&c->h, t->created);
-		ret = kc_header_seal_token(t, &c->h.layout, c->h.flags, dek, err);
+		ret = kc_header_seal_token(t, c->as ? c->as : &c->h.layout, c->h.flags, dek, err);
 	}
-	if (!ret)
+	/* there is no header yet that a clone's token could be checked against */
+	if (!ret && !c->as)
 		ret = kc_header_verify_dek(&c->h, t, dek, err);
 	if (ret)
 		kc_kms_wipe(c->kms);

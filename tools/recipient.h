@@ -20,6 +20,7 @@ struct kc_run;
  * @h: as it is on the disk now
  * @known: what this host knew of the volume before
  * @key: the key that is to be a recipient
+ * @as: what new copies are bound to where it is not @h's own layout: a clone's; or NULL
  * @wrapped_by: how its copy was made, "ReEncrypt" or "Encrypt"; NULL if it was there already
  * @proven_by: "Decrypt" once the KMS has opened a copy that stays
  * @request_id: of that
@@ -33,6 +34,7 @@ struct kc_change {
 	struct kc_known known;
 	struct kc_kms *kms;
 	struct kc_key_info key;
+	const struct kc_layout *as;
 	const char *wrapped_by;
 	const char *proven_by;
 	char request_id[128];

@@ -46,6 +46,8 @@ const struct kc_verb kc_verbs[] = {
 	  0, true, cmd_header_backup, NULL },
 	{ "header restore", NULL, "DEVICE FILE", "the header from such a file back to its device", 2, 2,
 	  O(FORCE) | O(DRY_RUN), true, cmd_header_restore, NULL },
+	{ "clone", NULL, "DEVICE", "make a volume of its own of a bit copy of a volume; copies no data", 1, 1,
+	  O(KEY) | O(FORCE) | O(DRY_RUN) | O(TIMEOUT), true, cmd_clone, NULL },
 	{ "erase", NULL, "DEVICE", "destroy its header: nobody can read it any more; asks no KMS", 1, 1,
 	  O(FORCE) | O(DRY_RUN), true, cmd_erase, NULL },
 	{ "audit list", "audit", "", "what was done with volumes and their keys", 0, 0,

@@ -5,12 +5,14 @@
   power-cut.py create KCACHE CONFIG LOG SIZE WORKDIR
   power-cut.py update KCACHE CONFIG LOG BEFORE WORKDIR PROGRAM
   power-cut.py change KCACHE CONFIG LOG BEFORE WORKDIR KNOWN KNOWN-BEFORE KEY,... VERB...
+  power-cut.py clone KCACHE CONFIG LOG BEFORE WORKDIR KEY,... VERB...
   power-cut.py adopt KCACHE CONFIG LOG BEFORE WORKDIR PASSPHRASE-FILE
 
 LOG is what record-writes.c recorded of one create on an empty file of SIZE
 bytes, or of one "PROGRAM FILE update" (header-update-main.c) on a copy of BEFORE,
 or of one "kcache VERB..." (FILE in it is the volume) that has left recipients KEY,...
-and KNOWN, what this host knows of the volume, which was KNOWN-BEFORE.
+and KNOWN, what this host knows of the volume, which was KNOWN-BEFORE; or of one
+"kcache clone FILE ...", on a copy of BEFORE that has recipients KEY,... .
 Or of an adoption of BEFORE, a LUKS2 volume that PASSPHRASE-FILE opens.
 Every state that a power cut could have left is rebuilt: each prefix of the writes;
 each prefix and half of the next write; and, because a disk may reorder what was
@@ -45,6 +47,12 @@ On each of an adoption's:
     ours, and the old passphrase opens it
   * adopt, run again, brings it to its end: ours, and the old passphrase opens it no more
   * of the old keyslots nothing is left then
+
+On each of a clone's:
+
+  * dump has the UUID from before or that from after, with all recipients bound to it
+  * attach finds the volume, up to what this machine cannot map, by each recipient
+  * the verb, run again, makes a volume of its own of it, whose header is whole
 
 Prints "ok - ..." and "not ok - ..." lines.
 """
@@ -204,6 +212,54 @@ def judge_change(writes, complete):
         attach(path, "complete")
 
 
+def identity(path):
+    """UUID, recipients and damaged copy, as dump has them; or what is wrong."""
+    code, out, err = run("dump", "--json", path)
+    if code:
+        return None, f"dump: exit {code}: {err}"
+    found = json.loads(out)
+    keys = sorted(r["key"] for r in found["recipients"])
+    if keys != after:
+        return None, f"the recipients are {keys}"
+    for r in found["recipients"]:
+        if r["context"]["kcache:id"] != found["uuid"] or r["context"]["kcache:layout"] != found["layout"]:
+            return None, f"{r['key']} is bound to {r['context']}, the volume is {found['uuid']}"
+    return found, None
+
+
+def judge_clone(writes, complete):
+    """None, or what is wrong with this state."""
+    path, digest = image(writes, "cut.img")
+    if (digest, complete) in judged:
+        return None
+    judged.add((digest, complete))
+    found, wrong = identity(path)
+    if wrong:
+        return wrong
+    state = "before" if found["uuid"] == before["uuid"] else "after"
+    if complete and (state == "before" or found["damaged_copy"]):
+        return f"written to the end, but it is {found['uuid']}, damaged copy {found['damaged_copy']}"
+    for key in after:
+        code, _, err = run("attach", path, "power-cut-test", "--key", key)
+        if code == 0:
+            run("detach", "power-cut-test")
+        elif "device-mapper" not in err and "loop device" not in err:
+            return f"attach of what is {state}, by {key}: exit {code}: {err}"
+    wrong = attach(path, "complete")
+    if wrong:
+        return wrong
+    code, _, err = run(*[path if w == "FILE" else w for w in verb])
+    seen[state, code] = seen.get((state, code), 0) + 1
+    if code:
+        return f"run again from {state}: exit {code}: {err}"
+    again, wrong = identity(path)
+    if wrong:
+        return f"run again from {state}: {wrong}"
+    if again["uuid"] in (found["uuid"], before["uuid"]) or again["damaged_copy"]:
+        return f"run again from {state}: UUID {again['uuid']}, damaged copy {again['damaged_copy']}"
+    return attach(path, "complete")
+
+
 def old_passphrase(path):
     p = subprocess.run(["cryptsetup", "open", "--test-passphrase", "--disable-external-tokens", "-q", "--key-file",
                         sys.argv[7], path], capture_output=True, check=False)
@@ -270,6 +326,9 @@ def states(entries):
         half = 0 if wipes else len(e[1]) // 2 // 512 * 512
         if half:
             yield f"in the middle of write {n + 1}", written + [(e[0], e[1][:half])], None
+        # a header copy in one write: its text ends long before its middle
+        for part in (512, 4096) if what_is_cut == "clone" else ():
+            yield f"{part} bytes into write {n + 1}", written + [(e[0], e[1][:part])], None
         written.append(e)
         if not wipes:
             unflushed.append(n)
@@ -295,12 +354,19 @@ if what_is_cut == "change":
     before, wrong = recipients(start)
     if wrong:
         sys.exit(wrong)
+if what_is_cut == "clone":
+    after, verb = sorted(sys.argv[7].split(",")), sys.argv[8:]
+    before, wrong = identity(start)
+    if wrong:
+        sys.exit(wrong)
 if what_is_cut == "adopt":
     old_material = keyslot_pieces()
 for what, writes, complete in states(entries):
     count += 1
     if what_is_cut == "change":
         wrong = judge_change(writes, complete)
+    elif what_is_cut == "clone":
+        wrong = judge_clone(writes, complete)
     elif what_is_cut == "adopt":
         wrong = judge_adopt(writes, complete)
     elif what_is_cut == "update":
@@ -313,14 +379,17 @@ for what, writes, complete in states(entries):
         print(f"not ok - power cut {what}: {wrong}")
 print(f"# {count} states, {len(judged)} of them different; (what it is, exit code): {seen}")
 wanted = {"create": {"unfinished", "complete"}, "update": {"old", "old and new", "new"},
-          "change": {"before", "after"}, "adopt": {"luks", "ours"}}[what_is_cut]
-if count < (12 if what_is_cut == "change" else 20) or not wanted <= {s for s, _ in seen}:
+          "change": {"before", "after"}, "adopt": {"luks", "ours"},
+          "clone": {"before", "after"}}[what_is_cut]
+# a clone's are two, each with its flush
+if count < {"change": 12, "clone": 9}.get(what_is_cut, 20) or not wanted <= {s for s, _ in seen}:
     print(f"not ok - the recording holds all of it ({count} states)")
     failed += 1
 if not failed:
     left = {"create": "a clear answer and no half volume", "update": "a volume with a token that holds",
             "change": "a volume that attaches, and the same again ends it",
-            "adopt": "what the old passphrase or the KMS opens, and the same again ends it"}[what_is_cut]
+            "adopt": "what the old passphrase or the KMS opens, and the same again ends it",
+            "clone": "the bit copy or the clone, which attaches"}[what_is_cut]
     name = " ".join(verb[:2]).removesuffix(" FILE") if what_is_cut == "change" else what_is_cut
     print(f"ok - a power cut at any of {count} points of {name} leaves {left}")
 sys.exit(1 if failed else 0)

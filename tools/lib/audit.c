@@ -90,6 +90,7 @@ static struct json_object *event_json(const struct kc_event *e)
 	    add(o, "kind", e->kind) && add(o, "volume", e->volume) && add(o, "device", e->device) && add(o, "name", e->name) &&
 	    add(o, "key", e->key) && add(o, "source-key", e->source_key) &&
 	    add(o, "snapshot", e->snapshot) &&
+	    add(o, "source-volume", e->source_volume) &&
 	    add(o, "wrapped-by", e->wrapped_by) && add(o, "proven-by", e->proven_by) &&
 	    add(o, "alias", e->alias) && add(o, "grant", e->grant) && add(o, "grantee", e->grantee) &&
 	    add(o, "file", e->file) &&

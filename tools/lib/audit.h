@@ -17,10 +17,12 @@
  *	"createSnapshot", "restoreSnapshot", "anchorAudit", "checkVolume", "checkPolicy" (if violated),
  *	"GenerateDataKeyWithoutPlaintext", "CreateKey", "EnableKey", "DisableKey", ...:
  *	the table in Documentation/audit.md has them all; a new one goes there too
- * @kind: "ephemeral" for a volume whose key is nowhere else, on_revoke where it is about a lease, or NULL
+ * @kind: "ephemeral" for a volume whose key is nowhere else, "clone" for one made from another, on_revoke where it is about a
+ *	lease, or NULL
  * @volume, @device, @name, @key, @request_id: NULL where it has none
  * @source_key: rewrapVolume: the key whose copy of the DEK was replaced
  * @snapshot: createSnapshot, restoreSnapshot: its id; @file is where it was put, or taken from
+ * @source_volume: createVolume: the volume that a clone was a copy of
  * @wrapped_by: how a copy of the DEK was made, "ReEncrypt" or "Encrypt"
  * @proven_by: how the KMS was seen to open it before it was relied upon, "Decrypt"
  * @alias, @grant, @grantee, @file: what an operation on a key is about
@@ -36,6 +38,7 @@ struct kc_event {
 	const char *request_id;
 	const char *source_key;
 	const char *snapshot;
+	const char *source_volume;
 	const char *wrapped_by;
 	const char *proven_by;
 	const char *alias;

@@ -280,7 +280,7 @@ int kc_blk_refuse_twins(const struct kc_blk *b, const char *uuid, uint64_t area,
 			continue;
 		if (is_twin(b, o->dev, fd, uuid, area)) {
 			kc_blk_name(o->dev, node, sizeof(node));
-			ret = kc_fail(err, KC_BUSY, "take one of them away, or give the copy a UUID of its own",
+			ret = kc_fail(err, KC_BUSY, "take one of them away, or make a volume of its own of the copy with kcache clone",
 				      "%s carries the same UUID %s: which one is meant cannot be told", node, uuid);
 		}
 		close(fd);

@@ -42,6 +42,12 @@ int kc_header_add_keyslot(struct crypt_device *cd, int slot, const uint8_t *dek,
 int kc_device_size(int fd, uint64_t *size, struct kc_error *err);
 
 /**
+ * kc_header_room() - is there room for @len bytes of token, now, and once more when @old_len
+ * bytes of another have gone?
+ */
+int kc_header_room(const struct kc_header *h, size_t len, size_t old_len, struct kc_error *err);
+
+/**
  * kc_header_rules() - check the LUKS2 metadata, fill layout, flags and tokens
  * @h: @cd and @json are set
  * @size: of the device in bytes, 0 if unknown

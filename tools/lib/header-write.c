@@ -165,11 +165,7 @@ int kc_header_write(const char *path, const struct kc_format *f, const uint8_t d
 	return r;
 }
 
-/*
- * Is there room for @len bytes of token, now, and once more when @old_len bytes of another
- * have gone?
- */
-static int check_room(const struct kc_header *h, size_t len, size_t old_len, struct kc_error *err)
+int kc_header_room(const struct kc_header *h, size_t len, size_t old_len, struct kc_error *err)
 {
 	struct json_object *o = json_tokener_parse(h->json), *config, *size;
 	uint64_t area = 0;
@@ -286,7 +282,7 @@ static int set_token(struct crypt_device *cd, struct edit *e, const struct kc_he
 	if (!r && e->old)
 		r = old_length(e->old, &old_len, err);
 	if (!r)
-		r = check_room(h, strlen(e->json), old_len, err);
+		r = kc_header_room(h, strlen(e->json), old_len, err);
 	if (r)
 		return r;
 	e->both = e->old && h->n_tokens < KC_RECIPIENTS_MAX;

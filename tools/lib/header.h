@@ -251,5 +251,35 @@ int kc_foreign_image(const struct kc_foreign *f, uint64_t size, const uint8_t de
 
 /** kc_header_keyslot() - where keyslot 0 of @h lies on the device; false if it has none */
 bool kc_header_keyslot(const struct kc_header *h, uint64_t *at, uint64_t *len);
+/*
+ * header-identity.c: another identity. UUID and tokens have to change at once, since a token is
+ * bound to the UUID; libcryptsetup writes the one or the other. So it makes the new header in
+ * memory, and that is written as a whole, one copy after the other.
+ */
+
+struct kc_blk;
+
+/**
+ * kc_header_identity_plan() - the header that @from is to become
+ * @fd: the device that @from was read from
+ * @uuid: the new one
+ * @t, @n: the new recipients, sealed for that
+ * @to: in memory, loaded under the strict rules; kc_header_free() it also after an error
+ *
+ * Writes nothing. KC_BUSY where the device does not have @from any more; KC_USAGE where there is
+ * no room.
+ */
+int kc_header_identity_plan(int fd, const struct kc_header *from, const char *uuid, const struct kc_token *t,
+			    unsigned int n, struct kc_header *to, struct kc_error *err);
+
+/**
+ * kc_header_identity_write() - put it on the device
+ * @b: claimed for writing
+ *
+ * Whenever the power goes, the device has the one header or the other, whole: a copy that is good
+ * stays until the other one has been written, flushed and read back.
+ */
+int kc_header_identity_write(const struct kc_blk *b, const struct kc_header *from, const struct kc_header *to,
+			     struct kc_error *err);
 
 #endif
