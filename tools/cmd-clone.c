@@ -7,6 +7,8 @@
  * Every new copy has been opened by its KMS before the first byte is written. The header then
  * changes at once (header-identity.c): an interruption leaves the bit copy as it was, or the
  * clone, and the same command can be run on either.
+ *
+ * With --new-dek the clone gets a DEK of its own, and its data are encrypted anew (newdek.c).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,8 @@
 
 #include "audit.h"
 #include "kcache.h"
+#include "newdek.h"
+#include "op.h"
 #include "recipient.h"
 #include "stop.h"
 
@@ -26,6 +30,7 @@
  * @wrapped_by: how the copy for each was made
  * @to: its header to be
  * @written: the device has been written to
+ * @resumed: an earlier run of --new-dek had begun
  */
 struct clone {
 	struct kc_change c;
@@ -36,6 +41,7 @@ struct clone {
 	unsigned int n;
 	struct kc_header to;
 	bool written;
+	bool resumed;
 };
 
 static int take(struct clone *k)
@@ -44,7 +50,10 @@ static int take(struct clone *k)
 	bool dry = kc_given(r, OPT_DRY_RUN);
 	int ret;
 
+	k->c.with_op = kc_given(r, OPT_NEW_DEK);
 	ret = kc_change_open(&k->c, r->arg[0], !dry);
+	if (!ret && k->c.h.op && !dry)
+		ret = kc_newdek_tidy(&k->c);
 	/* one that is attached keeps its name: I/O goes to it under the old one */
 	if (!ret && k->c.blk.claim_fd < 0)
 		ret = kc_blk_claim(&k->c.blk, !dry, &r->err);
@@ -56,11 +65,13 @@ static int ask(struct clone *k)
 	struct kc_run *r = k->c.r;
 	char question[512];
 
-	if (kc_given(r, OPT_DRY_RUN) || kc_given(r, OPT_FORCE))
+	/* to go on with what was agreed to needs no other word */
+	if (kc_given(r, OPT_DRY_RUN) || kc_given(r, OPT_FORCE) || k->c.h.op)
 		return 0;
 	snprintf(question, sizeof(question),
-		 "%.250s is to be a copy of volume %s: it gets a UUID and recipients of its own. The original must not be treated so.",
-		 r->device, k->c.h.layout.uuid);
+		 "%.250s is to be a copy of volume %s: it gets a UUID and recipients of its own%s. The original must not be treated so.",
+		 r->device, k->c.h.layout.uuid,
+		 kc_given(r, OPT_NEW_DEK) ? ", and all data on it are encrypted anew" : "");
 	if (kc_ask_yes(r, question))
 		return 0;
 	return kc_fail(&r->err, KC_PERM, "type YES at the question, or use --force in a script",
@@ -203,6 +214,28 @@ static int write_header(struct clone *k)
 	return ret ? ret : read_back(k);
 }
 
+/* A DEK of its own; or going on with that. */
+static int encrypt_anew(struct clone *k)
+{
+	struct kc_change *c = &k->c;
+	struct kc_run *r = c->r;
+	int ret;
+
+	k->resumed = c->h.op;
+	ret = kc_kms_open(&r->conf, &c->kms, &r->err);
+	if (!ret && kc_given(r, OPT_KEY))
+		ret = kc_change_target(r, c->kms, r->opt[OPT_KEY], &k->key);
+	if (!ret && !c->h.op)
+		ret = kc_newdek_begin(c, kc_given(r, OPT_KEY) ? &k->key : NULL);
+	if (!c->h.op)
+		return ret;
+	k->written = true;
+	k->n = c->h.op->n;
+	memcpy(k->t, c->h.op->t, sizeof(k->t));
+	memcpy(k->as.uuid, k->t[0].binding.context.id, sizeof(k->as.uuid));
+	return ret ? ret : kc_newdek_run(c, kc_given(r, OPT_KEY) ? k->key.key : NULL);
+}
+
 static int clone(struct clone *k)
 {
 	struct kc_run *r = k->c.r;
@@ -213,6 +246,8 @@ static int clone(struct clone *k)
 		ret = ask(k);
 	if (ret || kc_given(r, OPT_DRY_RUN))
 		return ret;
+	if (kc_given(r, OPT_NEW_DEK))
+		return encrypt_anew(k);
 	ret = plan(k);
 	if (!ret)
 		ret = prove(k, &k->to);
@@ -226,6 +261,7 @@ static int clone(struct clone *k)
 static int print_result(struct clone *k)
 {
 	bool dry = kc_given(k->c.r, OPT_DRY_RUN);
+	const struct kc_token *t0;
 	struct kc_run *r = k->c.r;
 	struct json_object *o, *list;
 	unsigned int i;
@@ -240,8 +276,11 @@ static int print_result(struct clone *k)
 	kc_json_str(o, "uuid", dry ? NULL : k->as.uuid);
 	kc_json_str(o, "source_uuid", k->c.h.layout.uuid);
 	kc_json_str(o, "device", r->device);
-	kc_json_str(o, "lineage", k->c.h.tokens[0].lineage);
-	kc_json_u64(o, "generation", k->c.h.tokens[0].binding.context.generation);
+	t0 = k->n ? &k->t[0] : k->c.h.tokens;
+	kc_json_str(o, "lineage", t0->lineage);
+	kc_json_u64(o, "generation", t0->binding.context.generation);
+	kc_json_bool(o, "new_dek", kc_given(r, OPT_NEW_DEK));
+	kc_json_bool(o, "resumed", k->resumed);
 	kc_json_bool(o, "dry_run", dry);
 	for (i = 0; i < k->n; i++) {
 		struct json_object *t = kc_json_object();
@@ -263,8 +302,13 @@ static void tell(struct clone *k)
 		kc_say(r, "%s would become a volume of its own; nothing was changed, no KMS was asked", r->device);
 		return;
 	}
+	if (kc_given(r, OPT_NEW_DEK)) {
+		kc_say(r, "%s is volume %s now, a clone of %s with a data key of its own\nnext: kcache attach %s NAME",
+		       r->device, k->as.uuid, source, r->device);
+		return;
+	}
 	if (k->key.key[0] && (k->c.h.n_tokens > 1 || strcmp(k->c.h.tokens[0].binding.key, k->key.key)))
-		kc_warn(r, "the clone is under a key of its own, but its data key is that of volume %s: who has had the one can read the other",
+		kc_warn(r, "the clone is under a key of its own, but its data key is that of volume %s: who has had the one can read the other; --new-dek gives it one of its own",
 			source);
 	kc_say(r, "%s is volume %s now, a clone of %s with the same data key\nnext: kcache attach %s NAME", r->device,
 	       k->as.uuid, source, r->device);

@@ -10,10 +10,17 @@
 #include "blk.h"
 #include "header.h"
 #include "kcache.h"
+#include "op.h"
 
 static const char *copies(const struct kc_header *h)
 {
 	return h->damaged_copy == 0 ? "both good" : h->damaged_copy == 1 ? "first damaged" : "second damaged";
+}
+
+static const char *state(const struct kc_header *h)
+{
+	return h->unfinished ? "creation did not finish: run kcache create again" :
+	       h->op ? "a clone with a new data key did not finish: run kcache clone --new-dek again" : "complete";
 }
 
 /* The wrapped DEK in base64, as the token has it; the caller frees. */
@@ -60,7 +67,10 @@ static void print_text(const struct kc_blk *b, const struct kc_header *h)
 
 	printf("Volume:        %s\n", h->layout.uuid);
 	printf("Label:         %s\n", label && *label ? label : "-");
-	printf("State:         %s\n", h->unfinished ? "creation did not finish: run kcache create again" : "complete");
+	printf("State:         %s\n", state(h));
+	if (h->op)
+		printf("Clone to be:   %s, generation %" PRIu64 ", lineage %s\n", h->op->t[0].binding.context.id,
+		       h->op->t[0].binding.context.generation, h->op->t[0].lineage);
 	printf("Header copies: %s\n", copies(h));
 	printf("Cipher:        %s, %u-bit key\n", h->layout.cipher, h->layout.key_bits);
 	printf("Sector size:   %u\n", h->layout.sector_size);
@@ -106,6 +116,8 @@ static int print_json(struct kc_run *r, const struct kc_blk *b, const struct kc_
 	kc_json_str(o, "uuid", h->layout.uuid);
 	kc_json_str(o, "label", crypt_get_label(h->cd));
 	kc_json_bool(o, "unfinished", h->unfinished);
+	kc_json_str(o, "operation", h->op ? "clone" : NULL);
+	kc_json_str(o, "clone_uuid", h->op ? h->op->t[0].binding.context.id : NULL);
 	kc_json_int(o, "damaged_copy", h->damaged_copy);
 	kc_json_str(o, "cipher", h->layout.cipher);
 	kc_json_int(o, "key_bits", (int)h->layout.key_bits);
@@ -130,7 +142,7 @@ int cmd_dump(struct kc_run *r)
 	snprintf(r->device, sizeof(r->device), "%s", r->arg[0]);
 	ret = kc_blk_open(r->device, &b, &r->err);
 	if (!ret)
-		ret = kc_header_load(b.fd, &h, &r->err);
+		ret = kc_header_load_op(b.fd, &h, &r->err);
 	if (!ret) {
 		kc_warn_damaged(r, &h);
 		if (kc_given(r, OPT_JSON))

@@ -62,7 +62,8 @@ static const struct {
 	{ "repair", "  kcache repair /dev/sdb\n" },
 	{ "header backup", "  kcache header backup /dev/sdb /media/sdb.header\n" },
 	{ "header restore", "  kcache header restore /dev/sdb /media/sdb.header\n" },
-	{ "clone", "  kcache clone /dev/sdc\n" },
+	{ "clone", "  kcache clone /dev/sdc\n"
+		"  kcache clone /dev/sdc --new-dek\n" },
 	{ "erase", "  kcache erase /dev/sdb --dry-run\n"
 		"  kcache erase /dev/sdb\n" },
 	{ "audit list", "  kcache audit list --since today\n"

@@ -56,6 +56,7 @@ struct json_object;
 	X(OPT_IMPORT_TOKEN, "import-token", 0, STRING, "TOKEN", "FILE is wrapped already, for this token") \
 	X(OPT_FROM, "from", 0, STRING, "KEY", "the recipient under KEY, of several") \
 	X(OPT_TO, "to", 0, STRING, "KEY", "with --all: the KMS key that takes over") \
+	X(OPT_NEW_DEK, "new-dek", 0, FLAG, NULL, "give it a data key of its own: all data are encrypted anew") \
 	X(OPT_ALL, "all", 0, FLAG, NULL, "all volumes of this host, and DEVICEs beside them") \
 	X(OPT_SINCE, "since", 0, STRING, "WHEN", "from then on: 2026-11-25, 2h, 3d, today, ...") \
 	X(OPT_ANCHOR, "anchor", 0, STRING, "FILE", "heads of the log, or a folder of a journal's files") \

@@ -21,7 +21,7 @@ static int load(struct kc_change *c)
 	int ret;
 
 	kc_header_free(&c->h);
-	ret = kc_header_load(c->blk.fd, &c->h, err);
+	ret = c->with_op ? kc_header_load_op(c->blk.fd, &c->h, err) : kc_header_load(c->blk.fd, &c->h, err);
 	if (!ret && c->h.unfinished)
 		ret = kc_fail(err, KC_DEVICE, "run kcache create on it again: it will be completed",
 			      "its creation did not finish, there is no key on it yet");
@@ -64,7 +64,8 @@ int kc_change_open(struct kc_change *c, const char *device, bool write)
 	if (ret)
 		return ret;
 	snprintf(r->volume, sizeof(r->volume), "%s", c->h.layout.uuid);
-	if (busy.code && !attached_as(c, "KCACHE-") && !attached_as(c, "CRYPT-LUKS2-")) {
+	/* what a killed operation has left on it is for the one who goes on with it */
+	if (busy.code && !c->h.op && !attached_as(c, "KCACHE-") && !attached_as(c, "CRYPT-LUKS2-")) {
 		*err = busy;
 		return (int)busy.code;
 	}

@@ -26,6 +26,7 @@ struct kc_run;
  * @request_id: of that
  * @dek: that DEK, in a key helper's mapping
  * @slot: the token number of the copy that stays
+ * @with_op: set before: a volume with an operation that did not finish is no error
  */
 struct kc_change {
 	struct kc_run *r;
@@ -40,6 +41,7 @@ struct kc_change {
 	char request_id[128];
 	const uint8_t *dek;
 	int slot;
+	bool with_op;
 };
 
 /**

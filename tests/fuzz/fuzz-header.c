@@ -13,6 +13,7 @@
 
 #include "fuzz.h"
 #include "header-private.h"
+#include "op.h"
 
 #define DEVICE_SIZE (24U << 20)
 #define LUKS2_TOKENS 32
@@ -67,7 +68,7 @@ static void check_json(const struct kc_header *h)
 	check_count(o, "/segments/0", 6, 6);
 	check_count(o, "/keyslots", 0, 1);
 	check_count(o, "/digests", 1, 1);
-	check_count(o, "/tokens", (int)h->n_tokens, (int)h->n_tokens);
+	check_count(o, "/tokens", (int)h->n_tokens + !!h->op, (int)h->n_tokens + !!h->op);
 	check_number(o, "/segments/0/offset", h->layout.offset);
 	check_number(o, "/segments/0/iv_tweak", h->layout.iv_tweak);
 	check_number(o, "/segments/0/sector_size", h->layout.sector_size);
@@ -107,6 +108,23 @@ static void check_tokens(const struct kc_header *h)
 	}
 }
 
+/* What goes on with it must know what it will be, and stock cryptsetup must have nothing to open. */
+static void check_op(const struct kc_header *h)
+{
+	const struct kc_op *op = h->op;
+	unsigned int i;
+
+	must(h->with_op && h->n_tokens && !h->tokens[0].has_keyslot);
+	must(op->slot >= 0 && op->slot < LUKS2_TOKENS && op->n >= 1 && op->n <= KC_RECIPIENTS_MAX);
+	for (i = 0; i < op->n; i++) {
+		const struct kc_context *c = &op->t[i].binding.context;
+
+		must(!strcmp(c->id, op->t[0].binding.context.id) && strcmp(c->id, uuid) && kc_uuid_valid(c->id));
+		must(c->generation == h->tokens[0].binding.context.generation + 1);
+		must(op->t[i].has_keyslot && !strcmp(op->t[i].lineage, op->t[0].lineage));
+	}
+}
+
 static void check_accepted(const struct kc_header *h, uint64_t size)
 {
 	const struct kc_layout *l = &h->layout;
@@ -120,9 +138,11 @@ static void check_accepted(const struct kc_header *h, uint64_t size)
 	must(strlen(h->layout_hex) == 64);
 	check_json(h);
 	check_tokens(h);
+	if (h->op)
+		check_op(h);
 }
 
-static int rules(const char *json, uint64_t size, struct kc_header *h)
+static int rules(const char *json, uint64_t size, bool with_op, struct kc_header *h)
 {
 	struct kc_error err = { 0 };
 	int r;
@@ -130,6 +150,7 @@ static int rules(const char *json, uint64_t size, struct kc_header *h)
 	memset(h, 0, sizeof(*h));
 	h->copy_fd = -1;
 	h->json = json;
+	h->with_op = with_op;
 	r = kc_header_rules(h, size, &err);
 	must(r == (int)err.code);
 	if (r) {
@@ -154,20 +175,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		free(text);
 		return 0;
 	}
-	r = rules(rest, DEVICE_SIZE, &h);
+	r = rules(rest, DEVICE_SIZE, false, &h);
 	if (!r) {
 		/* a device of unknown size refuses nothing more, and white space means nothing */
 		o = json_tokener_parse(rest);
 		must(o);
-		must(!rules(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY), 0, &any));
+		must(!rules(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY), 0, false, &any));
 		must(!strcmp(h.layout_hex, any.layout_hex) && !strcmp(h.flags, any.flags) &&
 		     h.n_tokens == any.n_tokens);
 		json_object_put(o);
 		kc_header_free(&any);
-	} else if (!rules(rest, 0, &any)) {
+	} else if (!rules(rest, 0, false, &any)) {
 		must(any.layout.offset + any.layout.sector_size > DEVICE_SIZE);
 		kc_header_free(&any);
 	} else {
+		kc_header_free(&any);
+	}
+	/* who asks for an operation gets one where there is one, and is told the same of all else */
+	if (r == KC_BUSY || !r) {
+		int with_op = rules(rest, DEVICE_SIZE, true, &any);
+
+		must(!r ? !with_op && !any.op : with_op || any.op);
 		kc_header_free(&any);
 	}
 	kc_header_free(&h);

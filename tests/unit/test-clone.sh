@@ -42,6 +42,12 @@ sys.stdout.write(out.decode())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 PY
 }
+said_at_terminal() {
+	local regex=$1
+	shift
+	typed "$@" >"$work/typed" || true
+	grep -E -- "$regex" "$work/typed"
+}
 copy
 
 # --- asking -------------------------------------------------------------------------
@@ -178,6 +184,40 @@ chmod 600 "$d"
 check "a device that does not keep what is written" expect_exit 4 env LD_PRELOAD="$tools/../unit/drop-writes.so" \
 	ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 DROP_FILE="$d" DROP_FROM=0 DROP_TO=262144 "$tools/kcache" -q clone "$d" --force
 check "is told" said 'read back differently'
+
+# --- a DEK of its own, as far as it goes without device-mapper ---------------------------------
+copy
+check "a dry run with --new-dek asks no KMS either" refused 0 'nothing was changed' kcache clone "$d" --new-dek --dry-run
+check "it is asked for too" refused 2 'nobody has agreed' kcache -q clone "$d" --new-dek
+check "and says what it means" said_at_terminal 'and all data on it are encrypted anew' no "$tools/kcache" clone "$d" --new-dek
+before=$(sha256sum <"$d")
+if code=0; kcache -q clone "$d" --new-dek --force >"$work/said" 2>&1 || code=$?; [ "$code" -eq 0 ]; then
+	check "it has another lineage" not same "$(member '.recipients[0].lineage')" "$(kcache dump "$o" --json | jq -r '.recipients[0].lineage')"
+else
+	check "where it cannot be mapped it is refused" grep -qE 'loop device|device-mapper' "$work/said"
+	check "and nothing of it is written" unchanged "$d" "$before"
+	check "nothing is known of what did not come to be" same "$(find "$work/state/volumes" -newer "$work/said" | wc -l)" 0
+fi
+copy
+kcache -q key disable "$k1"
+check "a key that is disabled is told before that" refused 7 DisabledException kcache -q clone "$d" --new-dek --force
+kcache -q key enable "$k1"
+# what a run that was interrupted leaves, as far as its header goes
+clone --key "$k1"
+operation=$(luks2-edit "$d" print /tokens/0 | jq -c --arg g 2 '.context["kcache:generation"] = $g | {type: "kcache-op", keyslots: [], version: 1, operation: "clone", tokens: [.]}')
+copy
+kcache -q header backup "$d" "$work/before.header"
+luks2-edit "$d" del /keyslots/0
+luks2-edit "$d" set /digests/0/keyslots '[]'
+luks2-edit "$d" set /tokens/0/keyslots '[]'
+luks2-edit "$d" set /tokens/1 "$operation"
+check "one that was interrupted is refused by clone" refused 5 'being cloned with a new data key, and that did not finish; run kcache clone --new-dek' clone
+check "and by attach" refused 5 'kcache clone --new-dek' kcache -q attach "$d" vol-of-test
+check "rewrap" refused 5 'kcache clone --new-dek' kcache -q rewrap "$d" --key "$k2"
+check "a header from before is not put back there" refused 5 'kcache clone --new-dek' kcache -q header restore "$d" "$work/before.header"
+check "and create" refused 5 'not blank' kcache -q create "$d"
+check "dump shows it" has_line "$(member .operation)" clone
+check "with its state" grep -q '^State: .*did not finish: run kcache clone --new-dek again' <(kcache dump "$d")
 
 # --- a power cut at any of its writes ------------------------------------------------------
 copy

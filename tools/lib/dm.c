@@ -19,6 +19,10 @@
 #include "dm-snap.h"
 #include "kmsg.h"
 
+/* no links by what is on it, nobody mounts it or activates what it finds there */
+#define HIDDEN (DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | \
+		DM_UDEV_DISABLE_OTHER_RULES_FLAG)
+
 static bool debug;
 
 /* libdevmapper writes to stderr by itself: its errors come back as errno, so only debug shows them. */
@@ -387,7 +391,7 @@ int kc_dm_create(const char *name, const struct kc_layout *l, dev_t below, uint6
 		return e;
 	if (!dm_task_set_uuid(t, uuid) || !dm_task_add_target(t, 0, sectors, "kcache", table) ||
 	    (o->read_only && !dm_task_set_ro(t)) ||
-	    !dm_task_set_cookie(t, &cookie, DM_UDEV_DISABLE_LIBRARY_FALLBACK)) {
+	    !dm_task_set_cookie(t, &cookie, DM_UDEV_DISABLE_LIBRARY_FALLBACK | (o->hidden ? HIDDEN : 0))) {
 		dm_task_destroy(t);
 		return kc_fail(err, KC_NOMEM, NULL, "libdevmapper is out of memory");
 	}

@@ -85,6 +85,7 @@ struct kc_dm_options {
 	bool discards;
 	uint32_t lease;
 	bool freeze;
+	bool hidden;	/* nobody is to look at what is on it: udev's rules are not run */
 };
 
 /**

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "header-private.h"
+#include "op.h"
 #include "strict.h"
 
 /* libcryptsetup's largest JSON area; its pretty printing can only be larger than that by a factor */
@@ -395,6 +396,24 @@ static int bad_slot(struct kc_strict *s, const char *slot)
 	return r;
 }
 
+static int on_op(struct kc_strict *s, const char *slot, struct json_object *v)
+{
+	struct kc_header *h = walk(s)->h;
+
+	if (!kc_op_known(v))
+		return kc_fail(s->err, KC_BUSY, "finish it with the kcache that began it",
+			       "token %s is an operation that this kcache does not know", slot);
+	if (!h->with_op)
+		return kc_fail(s->err, KC_BUSY, "run kcache clone --new-dek on it again: it goes on where it stopped",
+			       "it is being cloned with a new data key, and that did not finish");
+	if (h->op)
+		return kc_fail(s->err, KC_TAMPERED, s->next, "%s: there are two operations", s->what);
+	h->op = malloc(sizeof(*h->op));
+	if (!h->op)
+		return kc_fail(s->err, KC_NOMEM, NULL, "out of memory for a token");
+	return kc_op_parse(v, atoi(slot), h->op, s->err);
+}
+
 static int on_token(struct kc_strict *s, const char *slot, struct json_object *v)
 {
 	struct kc_header *h = walk(s)->h;
@@ -402,9 +421,8 @@ static int on_token(struct kc_strict *s, const char *slot, struct json_object *v
 
 	if (!kc_matches("^([0-9]|[12][0-9]|3[01])$", slot))
 		return bad_slot(s, slot);
-	if (json_object_object_get_ex(v, "type", &type) && kc_strict_is(type, "kcache-op"))
-		return kc_fail(s->err, KC_BUSY, "finish it with the kcache that began it",
-			       "token %s is an operation that this kcache does not know", slot);
+	if (json_object_object_get_ex(v, "type", &type) && kc_strict_is(type, KC_OP_TYPE))
+		return on_op(s, slot, v);
 	return kc_token_parse(json_object_to_json_string_ext(v, JSON_C_TO_STRING_PLAIN),
 			      atoi(slot), &h->tokens[h->n_tokens++], s->err);
 }
@@ -422,6 +440,19 @@ static int check_keyslot(struct kc_strict *s, const struct kc_token *t)
 		       t->slot, t->has_keyslot ? "[\"0\"]" : "[]", t->has_keyslot ? "no" : "a");
 }
 
+/* How many of the tokens are operations? */
+static int operations(struct json_object *tokens)
+{
+	struct json_object *type;
+	int n = 0;
+
+	json_object_object_foreach(tokens, slot, v) {
+		(void)slot;
+		n += json_object_object_get_ex(v, "type", &type) && kc_strict_is(type, KC_OP_TYPE);
+	}
+	return n;
+}
+
 static int on_tokens(struct kc_strict *s, const char *name, struct json_object *v)
 {
 	struct kc_header *h = walk(s)->h;
@@ -430,7 +461,7 @@ static int on_tokens(struct kc_strict *s, const char *name, struct json_object *
 	if (!json_object_is_type(v, json_type_object))
 		return kc_strict_bad(s, name, v, "an object");
 	n = json_object_object_length(v);
-	if (n > KC_RECIPIENTS_MAX)
+	if (n - operations(v) > KC_RECIPIENTS_MAX)
 		return kc_fail(s->err, KC_TAMPERED, s->next, "%s: there are %d tokens, at most %d may be",
 			       s->what, n, KC_RECIPIENTS_MAX);
 	h->unfinished = n == 0;
@@ -456,6 +487,13 @@ static int on_tokens(struct kc_strict *s, const char *name, struct json_object *
 				       h->tokens[0].slot, h->tokens[n].slot,
 				       (unsigned long long)h->tokens[0].binding.context.generation,
 				       (unsigned long long)h->tokens[n].binding.context.generation);
+	if (!h->op)
+		return 0;
+	if (!h->n_tokens || walk(s)->has_keyslot ||
+	    h->op->t[0].binding.context.generation != h->tokens[0].binding.context.generation + 1 ||
+	    !strcmp(h->op->t[0].binding.context.id, h->layout.uuid))
+		return kc_fail(s->err, KC_TAMPERED, s->next, "%s: the operation is none that this volume can have",
+			       s->what);
 	return 0;
 }
 
@@ -478,7 +516,7 @@ static bool has_our_token(struct json_object *o)
 	json_object_object_foreach(tokens, slot, v) {
 		(void)slot;
 		if (json_object_object_get_ex(v, "type", &type) &&
-		    (kc_strict_is(type, KC_TOKEN_TYPE) || kc_strict_is(type, "kcache-op")))
+		    (kc_strict_is(type, KC_TOKEN_TYPE) || kc_strict_is(type, KC_OP_TYPE)))
 			return true;
 	}
 	return false;

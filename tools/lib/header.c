@@ -212,7 +212,7 @@ static int load_copy(struct kc_header *h, const uint8_t *bytes, size_t len, uint
 	return kc_header_rules(h, size, err);
 }
 
-int kc_header_load(int fd, struct kc_header *h, struct kc_error *err)
+static int load(int fd, struct kc_header *h, bool with_op, struct kc_error *err)
 {
 	uint8_t *bytes = NULL;
 	uint64_t size;
@@ -222,6 +222,7 @@ int kc_header_load(int fd, struct kc_header *h, struct kc_error *err)
 	memset(h, 0, sizeof(*h));
 	h->copy_fd = -1;
 	h->own_cd = true;
+	h->with_op = with_op;
 	r = kc_device_size(fd, &size, err);
 	if (r)
 		return r;
@@ -286,6 +287,16 @@ int kc_header_copy_area(const struct kc_header *h, int fd, uint8_t **bytes, size
 	return r;
 }
 
+int kc_header_load(int fd, struct kc_header *h, struct kc_error *err)
+{
+	return load(fd, h, false, err);
+}
+
+int kc_header_load_op(int fd, struct kc_header *h, struct kc_error *err)
+{
+	return load(fd, h, true, err);
+}
+
 int kc_header_load_cd(struct crypt_device *cd, struct kc_header *h, struct kc_error *err)
 {
 	const char *type = crypt_get_type(cd);
@@ -308,6 +319,7 @@ void kc_header_free(struct kc_header *h)
 			close(h->copy_fd);
 	}
 	free(h->tokens);
+	free(h->op);
 	memset(h, 0, sizeof(*h));
 }
 

@@ -17,6 +17,7 @@
 #include "token.h"
 
 struct crypt_device;
+struct kc_op;
 
 /**
  * struct kc_header - a header that passed the strict rules
@@ -29,11 +30,13 @@ struct crypt_device;
  * @keyslots: bytes of the keyslots area, which follows the two copies; only with @own_cd
  * @tokens: the kcache tokens, by token number
  * @n_tokens: how many
+ * @op: an operation that did not finish; only of kc_header_load_op()
  * @cd: libcryptsetup's context on the copy in memory, which has the metadata but
  *	not the keyslots area
  * @json: the whole LUKS2 metadata, for dump; owned by @cd
  * @copy_fd: that copy; only with @own_cd
  * @own_cd: kc_header_free() frees @cd
+ * @with_op: an operation that did not finish is no error
  */
 struct kc_header {
 	struct kc_layout layout;
@@ -45,10 +48,12 @@ struct kc_header {
 	uint64_t keyslots;
 	struct kc_token *tokens;
 	unsigned int n_tokens;
+	struct kc_op *op;
 	struct crypt_device *cd;
 	const char *json;
 	int copy_fd;
 	bool own_cd;
+	bool with_op;
 };
 
 /**
@@ -58,8 +63,7 @@ struct kc_header {
  *
  * Return: 0; KC_DEVICE if there is no LUKS2 header, or no kcache token and not
  * subsystem kcache; KC_TAMPERED if the header or a token breaks a rule (no KMS
- * may be asked then); KC_BUSY for an unfinished operation of a newer kcache
- * (token kcache-op); an unfinished create is 0 with @h->unfinished.
+ * may be asked then); KC_BUSY for an operation that did not finish (token kcache-op); an unfinished create is 0 with @h->unfinished.
  */
 int kc_header_load(int fd, struct kc_header *h, struct kc_error *err);
 
@@ -79,6 +83,13 @@ int kc_header_load_bytes(const uint8_t *bytes, size_t len, uint64_t size, struct
  * KC_BUSY where the metadata on @fd are not what @h has any more: something else changes them.
  */
 int kc_header_copy_area(const struct kc_header *h, int fd, uint8_t **bytes, size_t *len, struct kc_error *err);
+
+/**
+ * kc_header_load_op() - as kc_header_load(), also of a volume with an operation that did not finish
+ *
+ * @h->op is NULL where there is none. For who goes on with it, and for who only looks.
+ */
+int kc_header_load_op(int fd, struct kc_header *h, struct kc_error *err);
 
 /**
  * kc_header_identity() - what a LUKS header says of itself, as far as it can be read at all
@@ -271,6 +282,27 @@ struct kc_blk;
  */
 int kc_header_identity_plan(int fd, const struct kc_header *from, const char *uuid, const struct kc_token *t,
 			    unsigned int n, struct kc_header *to, struct kc_error *err);
+
+/**
+ * kc_header_op_plan() - @from with an operation, and without its keyslot
+ * @op: what is to run
+ *
+ * As kc_header_identity_plan().
+ */
+int kc_header_op_plan(int fd, const struct kc_header *from, const struct kc_op *op, struct kc_header *to,
+		      struct kc_error *err);
+
+/**
+ * kc_header_op_result() - the header that the volume will have when @from's operation is done
+ * @size: bytes of the device
+ * @dek: the new one: the header has its digest and a keyslot
+ * @to: in memory; kc_header_free() it also after an error
+ * @fd: receives a memory file with that header and its keyslot, -1 on an error; the caller closes it
+ *
+ * KC_TAMPERED where one of the operation's tokens is not bound to that header and DEK.
+ */
+int kc_header_op_result(const struct kc_header *from, uint64_t size, const uint8_t dek[static KC_DEK_SIZE],
+			struct kc_header *to, int *fd, struct kc_error *err);
 
 /**
  * kc_header_identity_write() - put it on the device
