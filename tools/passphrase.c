@@ -2,6 +2,7 @@
 /* A passphrase from a terminal, a file or standard input, in locked memory: never argv or the environment. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
@@ -9,14 +10,21 @@
 
 #include "passphrase.h"
 #include "secret.h"
+#include "stop.h"
 
 /* To the end, or with @line to the end of the line; one byte at a time there, so that nothing after it is lost. */
 static ssize_t read_all(int fd, char *out, size_t max, bool line)
 {
+	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = kc_stop_fd(), .events = POLLIN } };
 	size_t len = 0;
 	ssize_t n;
 
 	while (len < max) {
+		/* who has asked us to stop does not have to type the rest first */
+		if ((poll(p, 2, -1) < 0 && errno != EINTR) || kc_stopped())
+			return -1;
+		if (!p[0].revents)
+			continue;
 		n = read(fd, out + len, line ? 1 : max - len);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -92,6 +100,8 @@ char *passphrase_read(struct kc_run *r, const char *what, bool twice, size_t *le
 		if (!ret && twice && (n != m || n < 0 || memcmp(p, again, (size_t)n) != 0))
 			ret = kc_fail(&r->err, KC_USAGE, "type it again", "the two passphrases are not the same");
 	}
+	if (!ret)
+		ret = kc_stop_check(&r->err);
 	if (!ret)
 		ret = check(r, p, n, len);
 	if (!ret)
