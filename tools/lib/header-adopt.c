@@ -26,9 +26,15 @@
 #define AREA_MAX (128U << 10)
 #define SLOTS_MAX 32
 
+/* @value is from the disk: what a terminal would not show as it is does not get there. */
 static int refuse(struct kc_error *err, const char *next, const char *what, const char *value)
 {
-	return kc_fail(err, KC_DEVICE, next, "it cannot be adopted: %s%s%s", what, value ? " " : "", value ? value : "");
+	char shown[80] = "";
+	size_t i;
+
+	for (i = 0; value && value[i] && i < sizeof(shown) - 1; i++)
+		shown[i] = value[i] >= ' ' && value[i] <= '~' ? value[i] : '?';
+	return kc_fail(err, KC_DEVICE, next, "it cannot be adopted: %s%s%s", what, shown[0] ? " " : "", shown);
 }
 
 /* From @from to @to, @len bytes at @at. */
@@ -101,7 +107,7 @@ static int load_copy(struct kc_foreign *f, int fd, uint64_t size, struct kc_erro
 	if (r == -ENOMEM)
 		return kc_cs_fail(err, r, &log, "cannot load the header");
 	if (r < 0 && kc_header_identity(fd, uuid, &ours))
-		return refuse(err, "look at it with cryptsetup luksDump --debug", "libcryptsetup refuses its header", log.text);
+		return refuse(err, "look at it with cryptsetup luksDump --debug", "libcryptsetup refuses its header:", log.text);
 	if (r < 0)
 		return kc_fail(err, KC_DEVICE, "name a LUKS2 volume, or make a new one with kcache create",
 			       "there is no LUKS2 header%s%s", log.text[0] ? ": " : "", log.text);
