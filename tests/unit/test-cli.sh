@@ -43,7 +43,7 @@ for v in create attach detach status list dump rewrap; do
 	for o in $every; do
 		grep -qxF -e "$o" <<<"$own"$'\n'"$global" && continue
 		value=()
-		case $o in --key | --label | --from | --to | --grant-token) value=(x) ;; --sector-size | --timeout) value=(512) ;; esac
+		case $o in --key | --label | --from | --to | --grant-token | --ephemeral) value=(x) ;; --sector-size | --timeout) value=(512) ;; esac
 		args=()
 		case $v in attach) args=("$work/none" n) ;; create | dump | rewrap) args=("$work/none") ;; detach) args=(n) ;; esac
 		check "$v refuses $o" expect_exit 1 kcache $v "${args[@]}" "$o" "${value[@]}"
