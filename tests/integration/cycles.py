@@ -8,7 +8,7 @@ Each cycle makes, attaches, writes, detaches and erases a volume in a file, and 
 writes and detaches an ephemeral one; two go on at a time, one for each CPU. What the first ones alone bring (the module, the
 tools' pages, slabs) is out of the way before the count begins. A leak of one object, of
 whatever kind, in every cycle is N objects at the end: nothing may have grown by three
-quarters of that. Slab objects are counted for each cache by name, so that it says whose
+quarters of that; by less than 64 it may, which is why N is 100 or more. Slab objects are counted for each cache by name, so that it says whose
 they are.
 
 Prints "ok - ..." and "not ok - ..." lines (life-cycles.host.sh).
@@ -79,10 +79,9 @@ def cycles(times):
 
 
 def forget():
-    """What is kept of each volume on purpose: the list of known ones, the audit trail."""
+    """What this host remembers of each volume on purpose. The audit trail is pages of a file."""
     for f in glob.glob(f"{WORK}/state/volumes/*"):
         os.unlink(f)
-    os.truncate(f"{WORK}/audit.jsonl", 0)
 
 
 def slab():
@@ -94,16 +93,18 @@ def slab():
     # what vfree() keeps for later, kernel stacks for instance, goes when a module is loaded
     run("rmmod", "dm-kcache")
     run("modprobe", "dm-kcache")
+    shrink = [os.open(f, os.O_WRONLY) for f in glob.glob("/sys/kernel/slab/*/shrink")]
     for _ in range(6):
         with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as f:
             f.write("3")
-        for cache in glob.glob("/sys/kernel/slab/*/shrink"):
-            with open(cache, "w", encoding="ascii") as f:
-                f.write("1")
+        for cache in shrink:
+            os.write(cache, b"1")
         time.sleep(1)
         for line in text("/proc/slabinfo").splitlines()[2:]:
             cache, objects = line.split()[:2]
             least[cache] = min(int(objects), least.get(cache, int(objects)))
+    for cache in shrink:
+        os.close(cache)
     return least
 
 
@@ -161,16 +162,18 @@ print(f"# {n} cycles in {took:.0f} s, {took / n:.2f} s each")
 for what, before in things.items():
     after = things_after[what]
     if isinstance(before, int):
-        say(after - before < max(2, n // 20), f"{what}: no more than before", f"{before}, now {after}")
+        # the count of open files is one a CPU, and up to 32 of each are not told
+        say(after - before < n // 20 + (65 if what == "open files" else 2), f"{what}: no more than before", f"{before}, now {after}")
     else:
         say(after == before, f"{what}: as before", f"{before}, now {after}")
 grown = sorted(((objects_after[c] - objects.get(c, 0), c) for c in objects_after), reverse=True)
 print("# slab caches that grew most: " + ", ".join(f"{c} {d}" for d, c in grown[:8] if d > 0))
 print("# KiB: " + ", ".join(f"{k} {memory_after[k] - memory[k]:+d}" for k in
-                            ("MemAvailable", "SUnreclaim", "SReclaimable", "Percpu", "KernelStack", "VmallocUsed")))
-leaks = [f"{c} {d}" for d, c in grown if d >= n * 3 / 4]
+                            ("MemAvailable", "Shmem", "SUnreclaim", "SReclaimable", "Percpu", "KernelStack", "VmallocUsed")))
+leaks = [f"{c} {d}" for d, c in grown if d >= max(n * 3 / 4, 64)]
 say(not leaks, "no slab cache has grown with the cycles", ", ".join(leaks))
-# a page for each cycle would be more than that
-say(memory["MemAvailable"] - memory_after["MemAvailable"] < 2048 + 2 * n, "nor is memory missing",
-    f"{memory['MemAvailable']} KiB available, now {memory_after['MemAvailable']}")
+# files in memory (volumes, audit trail) are no leak; what each CPU keeps at hand comes and goes
+kept = {k: memory_after[k] - memory[k] for k in memory}
+say(-kept["MemAvailable"] - kept["Shmem"] < 16384 + 4 * n, "nor is memory missing", str(kept))
+say(kept["SUnreclaim"] + kept["Percpu"] + kept["KernelStack"] < 512 + n, "least of all the kernel's own", str(kept))
 sys.exit(failed)
