@@ -3,7 +3,7 @@
  * Encrypting a volume anew in its place. Two mapped devices stand on it meanwhile, one with
  * the old DEK and one with the new, so that both are in the key cache and nowhere else; a
  * chunk is read through the one and written through the other. Before that its ciphertext
- * goes to the journal (lib/journal.c), which says where to go on.
+ * goes to the journal (lib/anew.c), which says where to go on.
  *
  * The header has the operation, with the new DEK wrapped for the volume to be, until all data
  * are done; then the header of that volume takes its place.
@@ -27,9 +27,8 @@
  * @as: the layout of the volume to be
  * @result: its header; @result_fd that and its keyslot
  * @name: the two mapped devices: [0] with the old DEK, [1] with the new
- * @raw, @io: descriptors of the device and of the two
+ * @anew: has descriptors of the device and of the two
  * @loop: of the loop device below a file
- * @size: bytes of data; @block: block_size()
  */
 struct run {
 	struct kc_change *c;
@@ -39,11 +38,11 @@ struct run {
 	struct kc_header result;
 	int result_fd;
 	char name[2][64];
-	int raw, io[2], loop;
+	int loop;
 	dev_t below;
-	uint64_t size, block;
-	struct kc_journal j;
-	uint8_t *plain;
+	struct kc_anew anew;
+	struct kc_progress progress;
+	bool begun;
 };
 
 /* What is read and written is a multiple of this. */
@@ -218,6 +217,31 @@ int kc_newdek_begin(struct kc_change *c, const struct kc_key_info *only)
 	return ret;
 }
 
+/* The data. */
+
+static int step(void *data, uint64_t done, struct kc_error *err)
+{
+	struct run *n = data;
+
+	/* where an earlier run stopped is known with the first chunk */
+	if (!n->begun)
+		kc_progress_begin(&n->progress, n->c->r, n->anew.size, done);
+	n->begun = true;
+	kc_progress(&n->progress, done);
+	return kc_stop_check(err);
+}
+
+static int data(struct run *n)
+{
+	uint64_t done;
+	int ret;
+
+	ret = kc_anew_run(&n->anew, &done, &n->c->r->err);
+	if (n->begun)
+		kc_progress_end(&n->progress, done);
+	return ret;
+}
+
 /* From the DEKs to two mapped devices. */
 
 static void set_names(const struct kc_op *op, char name[2][64])
@@ -256,7 +280,7 @@ static int map(struct run *n, unsigned int which, const uint8_t *dek)
 	if (!ret)
 		ret = kc_map(n->name[which], &n->c->blk, n->below, l, &key, &o, err);
 	snprintf(node, sizeof(node), "/dev/mapper/%s", n->name[which]);
-	return ret ? ret : open_direct(node, which ? O_RDWR : O_RDONLY, &n->io[which], err);
+	return ret ? ret : open_direct(node, which ? O_RDWR : O_RDONLY, which ? &n->anew.to : &n->anew.from, err);
 }
 
 static int map_old(struct run *n)
@@ -313,29 +337,27 @@ static int map_new(struct run *n)
 	return map(n, 1, dek);
 }
 
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 static void unmap(struct run *n)
 {
-	unsigned int i;
-
-	for (i = 0; i < 2; i++) {
-		if (n->io[i] >= 0)
-			close(n->io[i]);
-		n->io[i] = -1;
-		kc_dm_remove(n->name[i], false, NULL);
-	}
-	if (n->raw >= 0)
-		close(n->raw);
-	n->raw = -1;
-	if (n->loop >= 0)
-		close(n->loop);
-	n->loop = -1;
+	close_fd(&n->anew.to);
+	close_fd(&n->anew.from);
+	kc_dm_remove(n->name[1], false, NULL);
+	kc_dm_remove(n->name[0], false, NULL);
+	close_fd(&n->anew.raw);
+	close_fd(&n->loop);
 }
 
 static int set_up(struct run *n)
 {
 	struct kc_change *c = n->c;
 	struct kc_error *err = &c->r->err;
-	void *p = NULL;
 	char path[32];
 	int ret;
 
@@ -345,87 +367,24 @@ static int set_up(struct run *n)
 	ret = kc_known_load(&c->r->conf, n->as.uuid, &n->known, err);
 	if (ret)
 		return ret;
-	n->block = block_size(c);
-	n->size = data_size(c);
+	n->anew.block = block_size(c);
+	n->anew.size = data_size(c);
+	n->anew.offset = n->as.offset;
+	n->anew.step = step;
+	n->anew.data = n;
 	ret = check_layout(c);
 	if (ret)
 		return ret;
-	if (posix_memalign(&p, KC_JOURNAL_ALIGN, KC_JOURNAL_CHUNK))
-		return kc_fail(err, KC_NOMEM, NULL, "out of memory");
-	n->plain = p;
 	ret = kc_map_below(&c->blk, false, &n->below, &n->loop, err);
 	if (ret)
 		return ret;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", n->loop >= 0 ? n->loop : c->blk.fd);
-	ret = open_direct(path, O_RDWR, &n->raw, err);
+	ret = open_direct(path, O_RDWR, &n->anew.raw, err);
 	/* what a copying program has left in the page cache */
-	if (!ret && fdatasync(n->raw))
+	if (!ret && fdatasync(n->anew.raw))
 		ret = kc_fail(err, KC_DEVICE, NULL, "cannot flush it: %m");
 	if (!ret)
-		ret = kc_journal_open(&n->j, n->raw, n->as.uuid, err);
-	return ret;
-}
-
-/* The data. */
-
-static int io_failed(struct kc_error *err, const char *what, uint64_t at)
-{
-	return kc_fail(err, KC_DEVICE, "check the device and its cabling (dmesg), then run the same command again",
-		       "cannot %s its data at byte %llu: %m", what, (unsigned long long)at);
-}
-
-static int put_back(struct run *n, uint64_t at, uint64_t len)
-{
-	if (pwrite(n->raw, kc_journal_data(&n->j), len, (off_t)(n->as.offset + at)) != (ssize_t)len ||
-	    fdatasync(n->raw))
-		return io_failed(&n->c->r->err, "put back", at);
-	return 0;
-}
-
-static int chunk(struct run *n, uint64_t at, uint64_t len)
-{
-	struct kc_error *err = &n->c->r->err;
-	int ret;
-
-	if (pread(n->raw, kc_journal_data(&n->j), len, (off_t)(n->as.offset + at)) != (ssize_t)len ||
-	    pread(n->io[0], n->plain, len, (off_t)at) != (ssize_t)len)
-		return io_failed(err, "read", at);
-	ret = kc_journal_write(&n->j, at, len, err);
-	if (ret)
-		return ret;
-	/* before the next one's record, which says that this one is done */
-	if (pwrite(n->io[1], n->plain, len, (off_t)at) != (ssize_t)len || fdatasync(n->io[1]))
-		return io_failed(err, "write", at);
-	return 0;
-}
-
-static int data(struct run *n)
-{
-	struct kc_error *err = &n->c->r->err;
-	struct kc_progress p;
-	uint64_t at, len;
-	int ret;
-
-	ret = kc_journal_read(&n->j, &at, &len, err);
-	if (!ret && (at > n->size || len > n->size - at || at % n->block || len % n->block))
-		ret = kc_fail(err, KC_TAMPERED, NULL, "the journal has byte %llu, the data end at %llu",
-			      (unsigned long long)at, (unsigned long long)n->size);
-	if (!ret && len)
-		ret = put_back(n, at, len);
-	if (ret)
-		return ret;
-	kc_progress_begin(&p, n->c->r, n->size, at);
-	for (; !ret && at < n->size; at += len) {
-		len = n->size - at < KC_JOURNAL_CHUNK ? n->size - at : KC_JOURNAL_CHUNK;
-		kc_progress(&p, at);
-		ret = kc_stop_check(err);
-		if (!ret)
-			ret = chunk(n, at, len);
-		if (ret)
-			break;
-	}
-	kc_progress_end(&p, at);
-	explicit_bzero(n->plain, KC_JOURNAL_CHUNK);
+		ret = kc_journal_open(&n->anew.j, n->anew.raw, n->as.uuid, err);
 	return ret;
 }
 
@@ -468,7 +427,7 @@ static int finish(struct run *n)
 
 int kc_newdek_run(struct kc_change *c, const char *named)
 {
-	struct run n = { .c = c, .named = named, .result_fd = -1, .raw = -1, .io = { -1, -1 }, .loop = -1 };
+	struct run n = { .c = c, .named = named, .result_fd = -1, .loop = -1, .anew = { .raw = -1, .from = -1, .to = -1 } };
 	int ret;
 
 	ret = set_up(&n);
@@ -483,8 +442,7 @@ int kc_newdek_run(struct kc_change *c, const char *named)
 	if (!ret)
 		ret = finish(&n);
 	kc_kms_wipe(c->kms);
-	kc_journal_close(&n.j);
-	free(n.plain);
+	kc_journal_close(&n.anew.j);
 	kc_header_free(&n.result);
 	if (n.result_fd >= 0)
 		close(n.result_fd);

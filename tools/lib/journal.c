@@ -117,6 +117,14 @@ int kc_journal_read(struct kc_journal *j, uint64_t *at, uint64_t *len, struct kc
 	return ret;
 }
 
+int kc_journal_settle(struct kc_journal *j, struct kc_error *err)
+{
+	memset(j->buf, 0, KC_JOURNAL_ALIGN);
+	if (pwrite(j->fd, j->buf, KC_JOURNAL_ALIGN, (off_t)place(j->seq + 1)) != KC_JOURNAL_ALIGN || fdatasync(j->fd))
+		return failed(err, "write");
+	return 0;
+}
+
 int kc_journal_write(struct kc_journal *j, uint64_t at, uint64_t len, struct kc_error *err)
 {
 	const size_t size = KC_JOURNAL_ALIGN + (len + KC_JOURNAL_ALIGN - 1) / KC_JOURNAL_ALIGN * KC_JOURNAL_ALIGN;

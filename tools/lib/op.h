@@ -73,10 +73,44 @@ void kc_journal_close(struct kc_journal *j);
 int kc_journal_read(struct kc_journal *j, uint64_t *at, uint64_t *len, struct kc_error *err);
 
 /**
+ * kc_journal_settle() - take out what a torn record may have left in the place of the next one
+ *
+ * To be called before the chunk of the newest record is put back: a torn record of the chunk
+ * behind it says that this one is done, and must not become whole by pieces of the next record,
+ * which are the same where the data are (zeros of a sparse device). The chunk in memory stays.
+ */
+int kc_journal_settle(struct kc_journal *j, struct kc_error *err);
+
+/**
  * kc_journal_write() - @len bytes at kc_journal_data(), as they are at @at of the data segment now
  *
  * When it returns 0 they are on the medium. The record before this one stays.
  */
 int kc_journal_write(struct kc_journal *j, uint64_t at, uint64_t len, struct kc_error *err);
+
+/* anew.c */
+
+/**
+ * struct kc_anew - data that are written anew in their place
+ * @j: opened, on @raw
+ * @raw: the device; its data begin at byte @offset
+ * @from, @to: the data as they are read, and as they are written: mapped devices on that
+ * @size: bytes of data; @block: what is read and written is a multiple of this
+ * @step: called before each chunk with how much is done; non-zero ends it there
+ */
+struct kc_anew {
+	struct kc_journal j;
+	int raw;
+	int from, to;
+	uint64_t offset, size, block;
+	int (*step)(void *data, uint64_t done, struct kc_error *err);
+	void *data;
+};
+
+/**
+ * kc_anew_run() - all of it, from where an earlier run stopped
+ * @done: receives how far it came
+ */
+int kc_anew_run(struct kc_anew *a, uint64_t *done, struct kc_error *err);
 
 #endif
