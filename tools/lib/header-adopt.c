@@ -29,11 +29,12 @@
 /* @value is from the disk: what a terminal would not show as it is does not get there. */
 static int refuse(struct kc_error *err, const char *next, const char *what, const char *value)
 {
-	char shown[80] = "";
-	size_t i;
+	char shown[80], *p;
 
-	for (i = 0; value && value[i] && i < sizeof(shown) - 1; i++)
-		shown[i] = value[i] >= ' ' && value[i] <= '~' ? value[i] : '?';
+	snprintf(shown, sizeof(shown), "%s", value ? value : "");
+	for (p = shown; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
 	return kc_fail(err, KC_DEVICE, next, "it cannot be adopted: %s%s%s", what, shown[0] ? " " : "", shown);
 }
 
@@ -66,11 +67,12 @@ static int copy_bytes(int from, int to, uint64_t at, uint64_t len, struct kc_err
 /* Did libcryptsetup have to repair the one or the other? */
 static int find_damage(struct kc_foreign *f, int fd, struct kc_error *err)
 {
-	uint8_t *before = malloc(4 * f->area), *after = before + 2 * f->area;
+	uint8_t *before = malloc(4 * f->area), *after;
 	int r;
 
 	if (!before)
 		return kc_fail(err, KC_NOMEM, NULL, "out of memory for a header");
+	after = before + 2 * f->area;
 	r = kc_area_read(fd, 0, before, 2 * f->area, err);
 	if (!r)
 		r = kc_area_read(f->copy_fd, 0, after, 2 * f->area, err);
