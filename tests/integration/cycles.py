@@ -8,8 +8,8 @@ Each cycle makes, attaches, writes, detaches and erases a volume in a file, and 
 writes and detaches an ephemeral one; two go on at a time, one for each CPU. What the first ones alone bring (the module, the
 tools' pages, slabs) is out of the way before the count begins. A leak of one object, of
 whatever kind, in every cycle is N objects at the end: nothing may have grown by three
-quarters of that; by less than 64 it may, which is why N is 100 or more. Slab objects are counted for each cache by name, so that it says whose
-they are.
+quarters of that. By 64 it may, or by one slab that a CPU has at hand, so N is 100 or
+more. Slab objects are counted for each cache by name, so that it says whose they are.
 
 Prints "ok - ..." and "not ok - ..." lines (life-cycles.host.sh).
 """
@@ -24,6 +24,7 @@ import time
 n = int(sys.argv[1])
 WARM_UP = 10
 WORKERS = 2
+PER_SLAB = {}
 WORK = "/tmp/cycles"
 ENV = dict(os.environ, KCACHE_CONFIG=f"{WORK}/kcache.conf")
 failed = False
@@ -101,11 +102,18 @@ def slab():
             os.write(cache, b"1")
         time.sleep(1)
         for line in text("/proc/slabinfo").splitlines()[2:]:
-            cache, objects = line.split()[:2]
+            cache, objects, _, _, per_slab = line.split()[:5]
             least[cache] = min(int(objects), least.get(cache, int(objects)))
+            PER_SLAB[cache] = int(per_slab)
     for cache in shrink:
         os.close(cache)
     return least
+
+
+def quota():
+    """Bytes: "0: usage nkeys/nikeys qnkeys/maxkeys qnbytes/maxbytes"."""
+    users = (line.split() for line in text("/proc/key-users").splitlines())
+    return next(int(u[-1].split("/")[0]) for u in users if u[0] == "0:")
 
 
 def ciphers():
@@ -127,7 +135,7 @@ def count():
     objects = slab()
     return {
         "keys": len(text("/proc/keys").splitlines()),
-        "bytes of root's key quota": int(text("/proc/key-users").split("/")[-1].split()[0]),
+        "bytes of root's key quota": quota(),
         "open files": int(text("/proc/sys/fs/file-nr").split()[0]),
         "kernel threads": threads(),
         "mapped devices": [x for x in run("dmsetup", "ls").splitlines() if not x.startswith("No devices")],
@@ -170,7 +178,7 @@ grown = sorted(((objects_after[c] - objects.get(c, 0), c) for c in objects_after
 print("# slab caches that grew most: " + ", ".join(f"{c} {d}" for d, c in grown[:8] if d > 0))
 print("# KiB: " + ", ".join(f"{k} {memory_after[k] - memory[k]:+d}" for k in
                             ("MemAvailable", "Shmem", "SUnreclaim", "SReclaimable", "Percpu", "KernelStack", "VmallocUsed")))
-leaks = [f"{c} {d}" for d, c in grown if d >= max(n * 3 / 4, 64)]
+leaks = [f"{c} {d}" for d, c in grown if d > max(n * 3 / 4, 64, PER_SLAB[c])]
 say(not leaks, "no slab cache has grown with the cycles", ", ".join(leaks))
 # files in memory (volumes, audit trail) are no leak; what each CPU keeps at hand comes and goes
 kept = {k: memory_after[k] - memory[k] for k in memory}
