@@ -43,7 +43,7 @@ for v in create attach detach status list dump rewrap; do
 	for o in $every; do
 		grep -qxF -e "$o" <<<"$own"$'\n'"$global" && continue
 		value=()
-		case $o in --key | --label | --from | --to | --grant-token | --ephemeral) value=(x) ;; --sector-size | --timeout) value=(512) ;; esac
+		case $o in --key | --label | --from | --to | --grant-token | --ephemeral | --on-revoke) value=(x) ;; --sector-size | --timeout | --lease) value=(512) ;; esac
 		args=()
 		case $v in attach) args=("$work/none" n) ;; create | dump | rewrap) args=("$work/none") ;; detach) args=(n) ;; esac
 		check "$v refuses $o" expect_exit 1 kcache $v "${args[@]}" "$o" "${value[@]}"
@@ -151,9 +151,10 @@ before=$(sha256sum <"$f")
 check "dump prints JSON" expect_exit 0 kcache dump --json "$f"
 cp "$_said" "$work/dump.json"
 check "dump's JSON has the promised shape" json "$work/dump.json" 'list(j) == ["version", "device", "uuid", "label",
-	"unfinished", "damaged_copy", "cipher", "key_bits", "sector_size", "offset", "size", "iv_tweak", "flags", "layout",
+	"unfinished", "operation", "clone_uuid", "damaged_copy", "cipher", "key_bits", "sector_size", "offset", "size", "iv_tweak", "flags", "layout",
 	"recipients"] and j["version"] == 1 and j["label"] == "one label" and j["cipher"] == "aes-xts-plain64"
-	and j["key_bits"] == 512 and j["iv_tweak"] == "0" and j["flags"] is None and j["damaged_copy"] == 0'
+	and j["key_bits"] == 512 and j["iv_tweak"] == "0" and j["flags"] is None and j["damaged_copy"] == 0
+	and j["operation"] is None and j["clone_uuid"] is None'
 check "and one recipient with all its members" json "$work/dump.json" 'list(j["recipients"][0]) == ["token", "provider",
 	"key", "wrapped_bytes", "wrapped_dek", "context", "lineage", "created", "lease", "on_revoke", "keyslot", "mac"]
 	and j["recipients"][0]["context"] == {"kcache:id": j["uuid"], "kcache:layout": j["layout"], "kcache:generation": "1"}

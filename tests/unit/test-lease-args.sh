@@ -31,6 +31,7 @@ done
 k1=$(recipients "$d")
 k2=$(kcache key create --alias two)
 kcache -q recipient add "$d" --key "$k2"
+# shellcheck disable=SC2119 # it takes options, and needs none here
 check "attach says nothing of a lease that is not there" not grep -q 'kcache lease' <(attach 2>&1)
 keep two
 for bad in "--key $k2 --lease 60" "--from $k1 --lease 60" "--to $k2 --on-revoke fail"; do
