@@ -4,6 +4,7 @@
 # suspend, resume, resize and ephemeral volumes, as far as no device-mapper is needed:
 # arguments, and what is refused before anything is touched. The rest is in
 # tests/integration/kcache-suspend.sh, kcache-resize.sh and kcache-ephemeral.sh.
+# alone: asks that no key of ours is left in the keyrings of this machine
 . "$(dirname "$0")/lib-cli.sh"
 
 # expect_exit_of CODE CODE COMMAND...: exits with one of the two
