@@ -77,7 +77,7 @@ check "no keyring has a key of ours" no_keys
 
 # --- a copy attaches -----------------------------------------------------------------------------
 check "beside the volume itself it is refused" expect_exit 5 kcache attach $b/full copy
-check "and says what to do" said 'give the copy a UUID of its own'
+check "and says what to do" said 'make a volume of its own of the copy with kcache clone'
 losetup -d "$LOOP"
 dmsetup remove slice1
 dd if=/dev/zero of="$(disk 1)" bs=1M count=20 conv=fsync status=none
