@@ -6,7 +6,7 @@
  *
  * What is decided is in lib/lease.c, the question is asked in a process of its own (probe.c);
  * here is the clock, and what is done to the volume. Nothing here reads a disk or waits for
- * a network: it all goes through device-mapper's messages.
+ * a network, and the log is written after the deed: that is a message to device-mapper.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +77,12 @@ static bool valid(const struct kc_dm *d)
 	return strcmp(state, "valid") == 0;
 }
 
+/* Something else may stand in the place of our target for a while. */
+static bool ours(const struct kc_dm *d)
+{
+	return strcmp(d->target, "kcache") == 0;
+}
+
 static void audit(struct lease *s, const char *event, const struct kc_error *err)
 {
 	kc_audit_event(s->r, &(struct kc_event){
@@ -103,7 +109,7 @@ static int read_policy(struct lease *s)
 	s->l.mode = KC_REVOKE_KEEP;
 	if (p) {
 		s->seconds = (uint32_t)strtoul(p + strlen(" lease:"), NULL, 10);
-		s->l.mode = kc_dm_waits(&s->d) && strstr(s->d.table, " on_expiry:freeze") ? KC_REVOKE_FREEZE : KC_REVOKE_FAIL;
+		s->l.mode = strstr(s->d.table, " on_expiry:freeze") ? KC_REVOKE_FREEZE : KC_REVOKE_FAIL;
 	}
 	if (s->seconds && interval >= s->seconds)
 		return kc_fail(&r->err, KC_USAGE, NULL,
@@ -248,9 +254,9 @@ static void tell_change(struct lease *s)
 	if (s->answered && s->last == rep->answer)
 		return;
 	if (rep->answer == KC_ANSWER_SILENT) {
-		kc_warn(s->r, "%s is no answer of the KMS's (%s%s%s)%s", rep->err.provider_error[0] ? rep->err.provider_error : "this",
-			rep->err.text, rep->err.next[0] ? "; " : "", rep->err.next,
-			s->seconds ? ": its lease runs on" : "");
+		kc_warn(s->r, "the KMS has said neither yes nor no%s: %s%s%s%s%s%s", s->seconds ? ", its lease runs on" : "",
+			rep->err.text, rep->err.provider_error[0] ? " [" : "", rep->err.provider_error,
+			rep->err.provider_error[0] ? "]" : "", rep->err.next[0] ? "; " : "", rep->err.next);
 		audit(s, "renewLease", &rep->err);
 	} else if (!valid(&s->d)) {
 		kc_warn(s->r, "the KMS refuses its key, which is away already: %s", rep->err.text);
@@ -267,8 +273,10 @@ static void answered(struct lease *s)
 	bool found;
 
 	/* as it is now: the question took a while */
-	if (kc_dm_get(s->d.name, &s->d, &found, NULL) || !found)
+	if (kc_dm_get(s->r->arg[0], &s->d, &found, NULL) || !found || !ours(&s->d)) {
+		s->next = now + TICK_MS;
 		return;
+	}
 	tell_change(s);
 	s->last = rep->answer;
 	s->answered = true;
@@ -331,7 +339,10 @@ static void look(struct lease *s)
 		s->done = true;
 		return;
 	}
-	if (strcmp(s->d.target, "kcache") != 0 || valid(&s->d) || s->d.suspended)
+	/* what it stands on may be another device since */
+	if (s->d.below)
+		kc_blk_name(s->d.below, r->device, sizeof(r->device));
+	if (!ours(&s->d) || valid(&s->d) || s->d.suspended)
 		return;
 	kc_dm_key_state(&s->d, state);
 	if (!s->expired && strcmp(state, "expired") == 0) {
@@ -350,7 +361,7 @@ static void start(struct lease *s)
 	struct kc_error err = { 0 };
 
 	/* away while it is suspended: kcache resume's to bring back */
-	if (strcmp(s->d.target, "kcache") != 0 || (away && s->d.suspended)) {
+	if (!ours(&s->d) || (away && s->d.suspended)) {
 		s->next = kc_boottime() + TICK_MS;
 		return;
 	}

@@ -103,6 +103,15 @@ wait $lease
 check "SIGTERM ends it with 0" same $? 0
 check "the lease runs on" same "$(word key)" valid
 start
+kcache suspend vol
+before=$(events Decrypt)
+sleep 3
+check "suspended, it is left alone" kill -0 $lease
+check "and nobody asks for it" same "$(events Decrypt)" "$before"
+kcache resume vol
+before=$(events Decrypt)
+check "until it is resumed" wait_for 20 asked
+check "then its lease is kept again" same "$(word key)" valid
 kcache detach vol
 check "detached, it ends" wait_for 20 ended $lease
 wait $lease
@@ -118,5 +127,24 @@ check "refused it is exit code 7" expect_exit 7 kcache lease vol --once
 check "and said" said 'the KMS refuses its key: .*it stays in use \(on_revoke keep\)'
 check "and the key is still there" same "$(word key)" valid
 kcache key enable "$key" -q
+kcache detach vol
+# --- freeze ---------------------------------------------------------------------------
+kcache rewrap -q "$d" --on-revoke freeze --lease 60
+kcache attach -q "$d" vol >/dev/null
+mkswap -q /dev/mapper/vol
+swapon /dev/mapper/vol
+check "freezing swap is refused" expect_exit 5 kcache lease vol --once
+check "and says so" said 'freezing it would bring this host to a halt: it carries swap; use --force'
+check "with --force it is kept" kcache lease vol --once --force
+swapoff /dev/mapper/vol
+check "without swap it is" kcache lease vol --once
+kcache key disable "$key" -q
+check "refused it is wiped, and exit code 7" expect_exit 7 kcache lease vol --once
+dd if=/dev/mapper/vol of=/dev/null bs=4096 count=1 iflag=direct status=none &
+reader=$!
+check "reads wait" bash -c 'sleep 1; kill -0 "$1"' - $reader
+kcache key enable "$key" -q
+check "granted it has its key again" kcache lease vol --once
+check "and they go on" wait $reader
 kcache detach vol
 check "a name that nobody has is exit code 4" expect_exit 4 kcache lease vol
