@@ -40,7 +40,7 @@
  * struct lease - one lease that is being kept
  * @d: the volume as it was seen last
  * @seconds: of the table's lease; 0 for on_revoke keep
- * @every: milliseconds between two questions
+ * @every: milliseconds between two answers
  * @next: when the next one is due, kc_boottime()
  * @pause: milliseconds to the next question, while the KMS is silent
  * @last: the last answer; KC_ANSWER_YES before the first
@@ -280,7 +280,7 @@ static void answered(struct lease *s)
 	tell_change(s);
 	s->last = rep->answer;
 	s->answered = true;
-	s->next = s->p.asked + s->every;
+	s->next = s->p.asked + kc_lease_pause(s->every, now - s->p.asked);
 	act = kc_lease_step(&s->l, rep->answer, valid(&s->d), s->d.suspended);
 	if (rep->set)
 		resumed(s);

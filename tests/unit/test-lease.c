@@ -169,6 +169,16 @@ static void left(void **state)
 	assert_int_equal(kc_lease_left(UINT32_MAX, 0), UINT32_MAX);
 }
 
+static void pauses(void **state)
+{
+	assert_int_equal(kc_lease_pause(2000, 0), 2000);
+	assert_int_equal(kc_lease_pause(2000, 300), 1700);
+	assert_int_equal(kc_lease_pause(2000, 999), 1001);
+	assert_int_equal(kc_lease_pause(2000, 1000), 1000);
+	assert_int_equal(kc_lease_pause(2000, 5000), 1000);
+	assert_int_equal(kc_lease_pause(2000, -1), 2000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +187,7 @@ int main(void)
 		cmocka_unit_test(of_several),
 		cmocka_unit_test(rows),
 		cmocka_unit_test(left),
+		cmocka_unit_test(pauses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

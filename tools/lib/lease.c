@@ -115,3 +115,10 @@ uint32_t kc_lease_left(uint32_t lease, int64_t asked_ms)
 
 	return gone >= lease ? 0 : (uint32_t)(lease - gone);
 }
+
+int64_t kc_lease_pause(int64_t every_ms, int64_t took_ms)
+{
+	if (took_ms < 0)
+		took_ms = 0;
+	return every_ms - (took_ms < every_ms / 2 ? took_ms : every_ms / 2);
+}

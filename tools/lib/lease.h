@@ -81,4 +81,14 @@ enum kc_lease_act kc_lease_step(struct kc_lease *l, enum kc_answer a, bool valid
  */
 uint32_t kc_lease_left(uint32_t lease, int64_t asked_ms);
 
+/**
+ * kc_lease_pause() - from one question to the next, in milliseconds
+ * @every_ms: from one answer to the next, as far as that can be
+ * @took_ms: how long the last answer took, and so perhaps the next
+ *
+ * What is refused just after one question is heard with the answer to the next: no later than
+ * @every_ms, if that takes no longer than half of it.
+ */
+int64_t kc_lease_pause(int64_t every_ms, int64_t took_ms);
+
 #endif
