@@ -141,5 +141,5 @@ t=$(ms "$at" "$(sed -n 's/^failed //p' "$STATE/writer")")
 echo "# aws: silence, lease 20 s: first failed direct write after $t ms"
 check "not before the lease is over" at_least "$t" $((20 - interval - 2))
 check "and not after" at_most "$t" 21
-check "the journal says which" grep -q 'its lease has run out: reads and writes fail' "$STATE/lease"
+check "the journal says which" wait_for 10 grep -q 'its lease has run out: reads and writes fail' "$STATE/lease"
 down
