@@ -307,13 +307,13 @@ static void answered(struct lease *s)
 			s->next = now + s->pause;
 		break;
 	case KC_LEASE_END:
-		end_failed(s);
+		/* look() comes next, and tells why it is away */
 		break;
 	}
 	s->pause = rep->answer == KC_ANSWER_SILENT ? s->pause * 2 : AGAIN_MS;
 	if (s->pause > s->every)
 		s->pause = s->every;
-	if (kc_given(s->r, OPT_ONCE) && !s->done && act != KC_LEASE_AGAIN && (act != KC_LEASE_SET || rep->err.code)) {
+	if (kc_given(s->r, OPT_ONCE) && !s->done && act != KC_LEASE_AGAIN && act != KC_LEASE_END && (act != KC_LEASE_SET || rep->err.code)) {
 		s->done = true;
 		s->ret = (int)rep->err.code;
 		s->r->err = rep->err;
