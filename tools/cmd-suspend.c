@@ -20,7 +20,7 @@ static int suspend(struct kc_run *r, const struct kc_dm *d, bool valid)
 	 * the key (on_expiry:freeze): noflush keeps it.
 	 */
 	if (!d->suspended)
-		ret = kc_dm_suspend(d->name, valid ? 0 : KC_DM_NOFLUSH, &r->err);
+		ret = kc_dm_suspend(d->name, valid, &r->err);
 	if (ret)
 		return kc_stopped() ? kc_stop_check(&r->err) : ret;
 	ret = kc_dm_message(d->name, "key wipe", NULL, &r->err);

@@ -24,23 +24,10 @@
 #include "kms.h"
 #include "pins.h"
 #include "policy.h"
+#include "sysfs.h"
 
 #define MODULES "/lib/modules"
 #define NEXT_DKMS "install it: dkms status dm-kcache, or make dkms-install in its sources (KVER=RELEASE for another kernel)"
-
-static bool read_line(const char *path, char *buf, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	bool ok;
-
-	if (!f)
-		return false;
-	ok = fgets(buf, (int)size, f) != NULL;
-	fclose(f);
-	if (ok)
-		buf[strcspn(buf, "\n")] = '\0';
-	return ok;
-}
 
 /* Does modules.dep of a kernel name our module? -1 if there is no such file: no kernel is installed there. */
 static int has_module(const char *release)
@@ -79,7 +66,7 @@ int kc_examine_module(struct kc_steps *s)
 	}
 	uname(&u);
 	if (has_module(u.release) == 1) {
-		if (read_line("/sys/module/module/parameters/sig_enforce", enforce, sizeof(enforce)) && enforce[0] == 'Y')
+		if (kc_sysfs_line("/sys/module/module/parameters/sig_enforce", enforce, sizeof(enforce)) && enforce[0] == 'Y')
 			kc_step_warn(s, "module", "modprobe dm-kcache; if its key is rejected, enrol the one DKMS signs with (mokutil)",
 				     "dm-kcache is installed and not loaded, and this kernel takes signed modules only");
 		else
@@ -279,7 +266,7 @@ static void dumps(struct kc_steps *s)
 {
 	char loaded[8];
 
-	if (read_line("/sys/kernel/kexec_crash_loaded", loaded, sizeof(loaded)) && loaded[0] == '1')
+	if (kc_sysfs_line("/sys/kernel/kexec_crash_loaded", loaded, sizeof(loaded)) && loaded[0] == '1')
 		kc_step_warn(s, "crash dumps", "keep dumps on an encrypted device, and leave out what makedumpfile can (-d 31)",
 			     "a kernel for crash dumps is loaded: a dump has the keys of attached volumes in it");
 	else

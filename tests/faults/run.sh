@@ -32,7 +32,7 @@ strip -g -o "$work/dm-kcache.ko" "build/module/$(cat "$kernel/release")/dm-kcach
 flags=(-D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -static -pthread -I"$here")
 for program in walk keys; do
 	sources=("$here/$program.c" "$here/dm.c")
-	[ $program != walk ] || sources+=("$here/nth.c")
+	[ $program != walk ] || sources+=("$here/nth.c" "$here"/walk-*.c)
 	cc "${flags[@]}" -o "$work/$program" "${sources[@]}" -lkeyutils || give_up "$program.c is built"
 done
 

@@ -8,19 +8,8 @@
 . "$(dirname "$0")/lib-kcache.sh"
 . "$(dirname "$0")/lib-snapshot.sh"
 
-mkdir -p /mnt/vol /mnt/backup
-on_exit umount /mnt/backup
-on_exit umount /mnt/vol
-mount -t tmpfs backup /mnt/backup
-b=/mnt/backup
-slice 1 26
-d=$SLICE
-uuid=$(kcache create -q "$d")
-kcache attach "$d" vol >/dev/null
-on_exit kcache detach vol
-TABLE=$(dmsetup table vol)
-mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 /dev/mapper/vol
-mount /dev/mapper/vol /mnt/vol
+backup_on -t tmpfs backup
+in_use 26 -E lazy_itable_init=0,lazy_journal_init=0
 head -c 3M /dev/urandom >/mnt/vol/data
 sum=$(sha256sum </mnt/vol/data)
 

@@ -3,15 +3,38 @@
 #
 # For tests of snapshots, after lib.sh and lib-kcache.sh: a copy that stands still where
 # the test wants it to, and what must be there, and not be there, around it. The volume is
-# called vol; $TABLE is its table.
+# called vol.
 #
-# shellcheck disable=SC2154,SC2034 # _said is lib.sh's; SLICE is for the test
+# shellcheck disable=SC2154,SC2034 # _said is lib.sh's; others are for the test
 
 # slice N MIB: sets $SLICE to a mapped device of that size on scratch disk N
 slice() {
 	SLICE=/dev/mapper/slice$1
 	dmsetup create "slice$1" --table "0 $(($2 * 2048)) linear $(disk "$1") 0"
 	on_exit dmsetup remove -f "slice$1"
+}
+
+# in_use MIB [MKFS-OPTION...]: a volume of that size on scratch disk 1 ($d, of UUID $uuid),
+# attached as vol with the table $TABLE, its file system on /mnt/vol
+in_use() {
+	slice 1 "$1"
+	shift
+	d=$SLICE
+	uuid=$(kcache create -q "$d")
+	kcache attach "$d" vol >/dev/null
+	on_exit kcache detach vol
+	TABLE=$(dmsetup table vol)
+	mkfs.ext4 -q "$@" /dev/mapper/vol
+	mkdir -p /mnt/vol
+	mount /dev/mapper/vol /mnt/vol
+	on_exit umount /mnt/vol
+}
+# backup_on MOUNT-ARGUMENT...: where copies go, $b
+backup_on() {
+	b=/mnt/backup
+	mkdir -p $b
+	mount "$@" $b
+	on_exit umount $b
 }
 
 # begun FILE [OPTION...]: starts a snapshot of vol to FILE and holds the copy ($SNAP) when

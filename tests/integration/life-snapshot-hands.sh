@@ -7,20 +7,9 @@
 . "$(dirname "$0")/lib-kcache.sh"
 . "$(dirname "$0")/lib-snapshot.sh"
 
-mkdir -p /mnt/vol /mnt/backup
-on_exit umount /mnt/backup
-on_exit umount /mnt/vol
 mkfs.ext4 -q "$(disk 2)"
-mount "$(disk 2)" /mnt/backup
-b=/mnt/backup
-slice 1 26
-d=$SLICE
-kcache create -q "$d" >/dev/null
-kcache attach "$d" vol >/dev/null
-on_exit kcache detach vol
-TABLE=$(dmsetup table vol)
-mkfs.ext4 -q /dev/mapper/vol
-mount /dev/mapper/vol /mnt/vol
+backup_on "$(disk 2)"
+in_use 26
 head -c 3M /dev/urandom >/mnt/vol/data
 
 fsfreeze -f /mnt/vol

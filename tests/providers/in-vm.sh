@@ -3,24 +3,8 @@
 #
 # In the VM of tests/integration/kcache-providers.host.sh: /usr/lib/carried has a TPM, a
 # PKCS#11 module, and the libraries of the key helpers; the fake KMS runs here too.
-. "$(dirname "$0")/../integration/lib.sh"
-. "$(dirname "$0")/../integration/lib-kcache.sh"
-# shellcheck disable=SC2034 # the providers' scripts read them
-top=/kcache DIR=$STATE tools=
-# shellcheck source=SCRIPTDIR/aws.sh
-. "$(dirname "$0")/aws.sh"
-
-echo /usr/lib/carried >/etc/ld.so.conf.d/carried.conf
-ldconfig
-busybox ip link set lo up
-
-# control JSON: as fakekms in aws.sh, without curl
-control() {
-	python3 - "$AWS_ENDPOINT_URL_KMS/control" "$1" <<-'EOF'
-		import sys, urllib.request
-		urllib.request.urlopen(sys.argv[1], sys.argv[2].encode()).read()
-	EOF
-}
+# shellcheck source=SCRIPTDIR/vm.sh
+. "$(dirname "$0")/vm.sh"
 
 # --- the three services ------------------------------------------------------
 on_exit fakekms_down

@@ -3,24 +3,9 @@
 #
 # In the VM of tests/integration/life-revoke.host.sh: what a refusal, and silence, do to a
 # volume that is written all the time.
-. "$(dirname "$0")/../integration/lib.sh"
-. "$(dirname "$0")/../integration/lib-kcache.sh"
-# shellcheck disable=SC2034 # aws.sh reads them
-top=/kcache DIR=$STATE tools=
-# shellcheck source=SCRIPTDIR/aws.sh
-. "$(dirname "$0")/aws.sh"
+# shellcheck source=SCRIPTDIR/vm.sh
+. "$(dirname "$0")/vm.sh"
 
-echo /usr/lib/carried >/etc/ld.so.conf.d/carried.conf
-ldconfig
-busybox ip link set lo up
-
-# control JSON: as fakekms in aws.sh, without curl
-control() {
-	python3 - "$AWS_ENDPOINT_URL_KMS/control" "$1" <<-'EOF'
-		import sys, urllib.request
-		urllib.request.urlopen(sys.argv[1], sys.argv[2].encode()).read()
-	EOF
-}
 interval=2
 word() { dmsetup status vol | tr ' ' '\n' | sed -n "s/^$1://p"; }
 is() { [ "$(word key)" = "$1" ]; }

@@ -40,3 +40,25 @@ json() {
 j = json.load(open(sys.argv[1]))
 sys.exit(0 if eval("(" + sys.argv[2] + ")") else str(j))' "$1" "$2"
 }
+# typed TEXT COMMAND...: at a terminal, TEXT as the answer to its question
+typed() {
+	local text=$1
+	shift
+	/usr/bin/python3 - "$text" "$@" <<'END'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[2], sys.argv[2:])
+out = b""
+while b"YES to go on" not in out:
+    out += os.read(fd, 4096)
+os.write(fd, sys.argv[1].encode() + b"\n")
+try:
+    while chunk := os.read(fd, 4096):
+        out += chunk
+except OSError:
+    pass
+sys.stdout.write(out.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+END
+}

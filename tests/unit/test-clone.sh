@@ -22,26 +22,6 @@ clone() { kcache -q clone "$d" --force "$@"; }
 # member NAME: of what dump says of $d
 member() { kcache dump "$d" --json | jq -r "$1"; }
 data() { tail -c 4194304 "$1" | sha256sum; }
-# typed TEXT COMMAND...: at a terminal
-typed() {
-	/usr/bin/python3 - "$@" <<'PY'
-import os, pty, sys
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(sys.argv[2], sys.argv[2:])
-out = b""
-while b"YES to go on" not in out:
-    out += os.read(fd, 4096)
-os.write(fd, sys.argv[1].encode() + b"\n")
-try:
-    while chunk := os.read(fd, 4096):
-        out += chunk
-except OSError:
-    pass
-sys.stdout.write(out.decode())
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-PY
-}
 said_at_terminal() {
 	local regex=$1
 	shift

@@ -23,28 +23,6 @@ refused() {
 	tail -n 1 "$_said" | grep -E -- "$regex" || { echo "does not say: $regex"; return 1; }
 	unchanged "$f" "$before"
 }
-# typed TEXT COMMAND...: at a terminal
-typed() {
-	local text=$1
-	shift
-	/usr/bin/python3 - "$text" "$@" <<'END'
-import os, pty, sys
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(sys.argv[2], sys.argv[2:])
-out = b""
-while b"YES to go on" not in out:
-    out += os.read(fd, 4096)
-os.write(fd, sys.argv[1].encode() + b"\n")
-try:
-    while chunk := os.read(fd, 4096):
-        out += chunk
-except OSError:
-    pass
-sys.stdout.write(out.decode())
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-END
-}
 
 # --- asking -------------------------------------------------------------------
 volume vol

@@ -14,34 +14,10 @@
 #include <unistd.h>
 
 #include "blk.h"
+#include "sysfs.h"
 
 /* deeper stacks do not exist; a loop in sysfs must not hang us */
 #define STACK_MAX 16
-
-static bool read_text(const char *path, char *buf, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	bool ok;
-
-	if (!f)
-		return false;
-	ok = fgets(buf, (int)size, f) != NULL;
-	fclose(f);
-	if (ok)
-		buf[strcspn(buf, "\n")] = '\0';
-	return ok;
-}
-
-static bool read_devno(const char *path, dev_t *dev)
-{
-	unsigned int ma, mi;
-	char line[32];
-
-	if (!read_text(path, line, sizeof(line)) || sscanf(line, "%u:%u", &ma, &mi) != 2)
-		return false;
-	*dev = makedev(ma, mi);
-	return true;
-}
 
 /* btrfs and others mount under a number of their own: their device is the mount's source. */
 static bool mounted_from(dev_t anonymous, dev_t *dev)
@@ -80,13 +56,13 @@ static bool lies_on(dev_t top, dev_t base, int depth)
 		return mounted_from(top, &below) && lies_on(below, base, depth - 1);
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file", major(top), minor(top));
-	if (read_text(path, file, sizeof(file)) && stat(file, &st) == 0 &&
+	if (kc_sysfs_line(path, file, sizeof(file)) && stat(file, &st) == 0 &&
 	    lies_on(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev, base, depth - 1))
 		return true;
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(top), minor(top));
 	if (access(path, F_OK) == 0) {
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major(top), minor(top));
-		if (read_devno(path, &below) && lies_on(below, base, depth - 1))
+		if (kc_sysfs_devno(path, &below) && lies_on(below, base, depth - 1))
 			return true;
 	}
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(top), minor(top));
@@ -96,7 +72,7 @@ static bool lies_on(dev_t top, dev_t base, int depth)
 			continue;
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves/%.255s/dev", major(top), minor(top),
 			 e->d_name);
-		found = read_devno(path, &below) && lies_on(below, base, depth - 1);
+		found = kc_sysfs_devno(path, &below) && lies_on(below, base, depth - 1);
 	}
 	if (d)
 		closedir(d);

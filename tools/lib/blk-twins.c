@@ -18,36 +18,10 @@
 
 #include "blk.h"
 #include "dm-snap.h"
+#include "sysfs.h"
 
 /* deeper stacks of devices do not exist; a loop in sysfs must not hang us */
 #define STACK_MAX 16
-
-static bool read_text(const char *path, char *buf, size_t size)
-{
-	ssize_t n = -1;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		n = read(fd, buf, size - 1);
-		close(fd);
-	}
-	if (n < 0)
-		return false;
-	buf[n] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	return true;
-}
-
-static bool read_devno(const char *path, dev_t *dev)
-{
-	unsigned int ma, mi;
-	char line[32];
-
-	if (!read_text(path, line, sizeof(line)) || sscanf(line, "%u:%u", &ma, &mi) != 2)
-		return false;
-	*dev = makedev(ma, mi);
-	return true;
-}
 
 /* A loop device on a block device: sysfs has no slaves link for it. */
 static bool loop_base(dev_t top, dev_t *base)
@@ -56,7 +30,7 @@ static bool loop_base(dev_t top, dev_t *base)
 	struct stat st;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file", major(top), minor(top));
-	if (!read_text(path, file, sizeof(file)) || stat(file, &st) || !S_ISBLK(st.st_mode))
+	if (!kc_sysfs_line(path, file, sizeof(file)) || stat(file, &st) || !S_ISBLK(st.st_mode))
 		return false;
 	*base = st.st_rdev;
 	return true;
@@ -83,7 +57,7 @@ static bool stands_on(dev_t top, dev_t base, int depth)
 			continue;
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves/%.255s/dev", major(top), minor(top),
 			 e->d_name);
-		found = read_devno(path, &below) && (below == base || stands_on(below, base, depth - 1));
+		found = kc_sysfs_devno(path, &below) && (below == base || stands_on(below, base, depth - 1));
 	}
 	closedir(d);
 	return found;
@@ -118,9 +92,9 @@ static void look_at_mapped(struct other *o)
 	char path[64], text[KC_DM_UUID_MAX];
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/suspended", major(o->dev), minor(o->dev));
-	o->held = read_text(path, text, sizeof(text)) && strcmp(text, "1") == 0;
+	o->held = kc_sysfs_line(path, text, sizeof(text)) && strcmp(text, "1") == 0;
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/uuid", major(o->dev), minor(o->dev));
-	o->ours = read_text(path, text, sizeof(text)) &&
+	o->ours = kc_sysfs_line(path, text, sizeof(text)) &&
 		  (strncmp(text, KC_DM_UUID_PREFIX, strlen(KC_DM_UUID_PREFIX)) == 0 ||
 		   strncmp(text, KC_DM_SNAP_PREFIX, strlen(KC_DM_SNAP_PREFIX)) == 0);
 	if (o->ours && !o->held)
@@ -194,7 +168,7 @@ static int open_other(const struct other *o)
 
 	/* not by opening it: a drive would look for its medium */
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size", major(o->dev), minor(o->dev));
-	if (!read_text(path, size, sizeof(size)) || strcmp(size, "0") == 0)
+	if (!kc_sysfs_line(path, size, sizeof(size)) || strcmp(size, "0") == 0)
 		return -1;
 	snprintf(node, sizeof(node), "/dev/%s", o->name);
 	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -302,10 +276,10 @@ bool kc_blk_holder(const struct kc_blk *b, const char *prefix, char *name, size_
 		return false;
 	while (!found && (e = readdir(d))) {
 		snprintf(path, sizeof(path), "/sys/block/%.255s/dm/uuid", e->d_name);
-		if (!read_text(path, uuid, sizeof(uuid)) || strncmp(uuid, prefix, strlen(prefix)) != 0)
+		if (!kc_sysfs_line(path, uuid, sizeof(uuid)) || strncmp(uuid, prefix, strlen(prefix)) != 0)
 			continue;
 		snprintf(path, sizeof(path), "/sys/block/%.255s/dm/name", e->d_name);
-		found = read_text(path, name, size);
+		found = kc_sysfs_line(path, name, size);
 	}
 	closedir(d);
 	return found;
@@ -329,7 +303,7 @@ static bool is_part(dev_t dev)
 		part = true;
 		snprintf(path, sizeof(path), "/sys/block/%.255s/dm/uuid", e->d_name);
 		for (i = 0; i < sizeof(volumes) / sizeof(volumes[0]); i++)
-			if (read_text(path, uuid, sizeof(uuid)) && !strncmp(uuid, volumes[i], strlen(volumes[i])))
+			if (kc_sysfs_line(path, uuid, sizeof(uuid)) && !strncmp(uuid, volumes[i], strlen(volumes[i])))
 				part = false;
 	}
 	if (d)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "blk.h"
+#include "sysfs.h"
 
 struct users {
 	char *text;
@@ -32,21 +33,6 @@ static void __attribute__((format(printf, 2, 3))) add(struct users *u, const cha
 	va_end(ap);
 }
 
-/* One line of a sysfs file, without its newline; false if there is none. */
-static bool read_line(const char *path, char *buf, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	bool ok;
-
-	if (!f)
-		return false;
-	ok = fgets(buf, (int)size, f) != NULL;
-	fclose(f);
-	if (ok)
-		buf[strcspn(buf, "\n")] = '\0';
-	return ok;
-}
-
 void kc_blk_name(dev_t dev, char *text, size_t size)
 {
 	char path[128], line[160], name[280];
@@ -54,7 +40,7 @@ void kc_blk_name(dev_t dev, char *text, size_t size)
 
 	snprintf(text, size, "%u:%u", major(dev), minor(dev));
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/name", major(dev), minor(dev));
-	if (read_line(path, line, sizeof(line))) {
+	if (kc_sysfs_line(path, line, sizeof(line))) {
 		snprintf(name, sizeof(name), "/dev/mapper/%s", line);
 	} else {
 		ssize_t n;
@@ -146,7 +132,7 @@ static void add_holders(struct users *u, const char *sysfs)
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "/sys/block/%.255s/dm/name", e->d_name);
-		if (read_line(path, name, sizeof(name)))
+		if (kc_sysfs_line(path, name, sizeof(name)))
 			add(u, "held by %s (%s)", e->d_name, name);
 		else
 			add(u, "held by %s", e->d_name);
@@ -157,9 +143,9 @@ static void add_holders(struct users *u, const char *sysfs)
 /* A disk is in use when one of its partitions is. */
 static void add_partitions(struct users *u, const char *sysfs)
 {
-	char path[600], line[32];
-	unsigned int ma, mi;
+	char path[600];
 	struct dirent *e;
+	dev_t dev;
 	DIR *d = opendir(sysfs);
 
 	if (!d)
@@ -171,11 +157,11 @@ static void add_partitions(struct users *u, const char *sysfs)
 		if (access(path, F_OK) != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%.255s/dev", sysfs, e->d_name);
-		if (!read_line(path, line, sizeof(line)) || sscanf(line, "%u:%u", &ma, &mi) != 2)
+		if (!kc_sysfs_devno(path, &dev))
 			continue;
-		each_mount(makedev(ma, mi), false, add_mount, u);
-		each_mount(makedev(ma, mi), true, add_swap, u);
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", ma, mi);
+		each_mount(dev, false, add_mount, u);
+		each_mount(dev, true, add_swap, u);
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(dev), minor(dev));
 		add_holders(u, path);
 		if (u->n != before)
 			add(u, "its partition %.255s is in use", e->d_name);
@@ -215,7 +201,7 @@ static void add_processes(struct users *u, dev_t dev)
 		    !has_open(e->d_name, dev))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%.255s/comm", e->d_name);
-		if (read_line(path, name, sizeof(name)))
+		if (kc_sysfs_line(path, name, sizeof(name)))
 			add(u, "open in process %s (%s)", e->d_name, name);
 	}
 	closedir(d);

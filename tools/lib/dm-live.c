@@ -30,7 +30,7 @@ static int failed(struct kc_error *err, int e, const char *name, const char *doi
 	return kc_dm_task_failed(err, e, doing);
 }
 
-int kc_dm_suspend(const char *name, unsigned int how, struct kc_error *err)
+int kc_dm_suspend(const char *name, bool flush, struct kc_error *err)
 {
 	struct dm_task *t;
 	int e, ret;
@@ -38,7 +38,7 @@ int kc_dm_suspend(const char *name, unsigned int how, struct kc_error *err)
 	ret = kc_dm_new_task(&t, DM_DEVICE_SUSPEND, name, err);
 	if (ret)
 		return ret;
-	if (((how & KC_DM_NOFLUSH) && !dm_task_no_flush(t)) || ((how & KC_DM_NOLOCKFS) && !dm_task_skip_lockfs(t)))
+	if (!flush && !dm_task_no_flush(t))
 		return no_memory(t, err);
 	e = kc_dm_run_task(t);
 	dm_task_destroy(t);

@@ -21,22 +21,6 @@
 /* as libcryptsetup has them for its temporary devices */
 #define HIDDEN (DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_DISABLE_OTHER_RULES_FLAG)
 
-/* @uuid without its dashes */
-static void undashed(const char *uuid, char text[static 33])
-{
-	size_t n = 0;
-
-	for (; *uuid && n < 32; uuid++)
-		if (*uuid != '-')
-			text[n++] = *uuid;
-	text[n] = '\0';
-}
-
-static void dashed(const char *hex, char uuid[static KC_UUID_LEN + 1])
-{
-	snprintf(uuid, KC_UUID_LEN + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
-}
-
 /* What a mapped device is: its UUID, number, and the first device that it stands on. */
 struct mapped {
 	char uuid[KC_DM_UUID_MAX];
@@ -94,23 +78,37 @@ static bool of_snapshot(const char *uuid, const char *volume, char id[static KC_
 	if (strncmp(uuid, KC_DM_SNAP_PREFIX, strlen(KC_DM_SNAP_PREFIX)) != 0 || strspn(p, hex) != 32 || p[32] != '-' ||
 	    (volume && strncmp(p, volume, 32) != 0) || strspn(p + 33, hex) != 32 || p[65] != '-')
 		return false;
-	dashed(p + 33, id);
+	kc_dm_dash(p + 33, id);
 	*kind = p + 66;
 	return true;
 }
 
-static void note_device(const char *name, const char *volume, const char *stem, struct kc_dm_snap *s)
+/**
+ * struct search - what kc_dm_snap_find() looks for
+ * @volume: its UUID's digits, NULL for any
+ * @stem: what the names begin with, NULL for any
+ */
+struct search {
+	const char *volume;
+	const char *stem;
+	struct kc_dm_snap *s;
+};
+
+static int note_device(const char *name, void *data, struct kc_error *err)
 {
+	const struct search *want = data;
+	struct kc_dm_snap *s = want->s;
 	char id[KC_UUID_LEN + 1];
 	struct mapped m;
 	const char *kind;
 
-	if ((stem && strncmp(name, stem, strlen(stem)) != 0) || !examine(name, &m) ||
-	    !of_snapshot(m.uuid, volume, id, &kind))
-		return;
+	(void)err;
+	if ((want->stem && strncmp(name, want->stem, strlen(want->stem)) != 0) || !examine(name, &m) ||
+	    !of_snapshot(m.uuid, want->volume, id, &kind))
+		return 0;
 	/* of two, one at a time */
 	if (s->id[0] && strcmp(s->id, id) != 0)
-		return;
+		return 0;
 	snprintf(s->id, sizeof(s->id), "%s", id);
 	if (strcmp(kind, "snap") == 0) {
 		snprintf(s->snap, sizeof(s->snap), "%s", name);
@@ -121,6 +119,7 @@ static void note_device(const char *name, const char *volume, const char *stem, 
 		s->origin_dev = m.dev;
 		s->below = m.below;
 	}
+	return 0;
 }
 
 /* What the names of both begin with: the volume's own, for people who see them in dmsetup ls. */
@@ -132,31 +131,12 @@ static void stem_of(const char *name, char stem[static KC_DM_NAME_MAX])
 int kc_dm_snap_find(const char *volume, const char *name, struct kc_dm_snap *s, struct kc_error *err)
 {
 	char hex[33], stem[KC_DM_NAME_MAX];
-	struct dm_names *names;
-	struct dm_task *t;
-	int e, ret;
+	struct search want = { volume ? hex : NULL, name ? stem : NULL, s };
 
 	memset(s, 0, sizeof(*s));
-	undashed(volume ? volume : "", hex);
+	kc_dm_undash(volume ? volume : "", hex);
 	stem_of(name ? name : "", stem);
-	ret = kc_dm_new_task(&t, DM_DEVICE_LIST, NULL, err);
-	if (ret)
-		return ret;
-	e = kc_dm_run_task(t);
-	if (e) {
-		dm_task_destroy(t);
-		return kc_dm_task_failed(err, e, "list mapped devices");
-	}
-	names = dm_task_get_names(t);
-	/* entries are chained by byte offsets; no device at all is one without a number */
-	while (names && names->dev) {
-		note_device(names->name, volume ? hex : NULL, name ? stem : NULL, s);
-		if (!names->next)
-			break;
-		names = (struct dm_names *)(void *)((char *)names + names->next);
-	}
-	dm_task_destroy(t);
-	return 0;
+	return kc_dm_each_name(note_device, &want, err);
 }
 
 dev_t kc_dm_snap_below(dev_t dev)
@@ -216,8 +196,8 @@ int kc_dm_snap_make(const struct kc_dm *d, const char *id, uint64_t bytes, dev_t
 	int ret;
 
 	memset(s, 0, sizeof(*s));
-	undashed(d->volume, volume);
-	undashed(id, hex);
+	kc_dm_undash(d->volume, volume);
+	kc_dm_undash(id, hex);
 	snprintf(s->id, sizeof(s->id), "%s", id);
 	s->below = d->below;
 	s->cow = cow;

@@ -118,6 +118,21 @@ int kc_dm_check_name(const char *name, struct kc_error *err)
 	return 0;
 }
 
+void kc_dm_undash(const char *uuid, char hex[static 33])
+{
+	size_t n = 0;
+
+	for (; *uuid && n < 32; uuid++)
+		if (*uuid != '-')
+			hex[n++] = *uuid;
+	hex[n] = '\0';
+}
+
+void kc_dm_dash(const char *hex, char uuid[static KC_UUID_LEN + 1])
+{
+	snprintf(uuid, KC_UUID_LEN + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
+
 /* "KCACHE-<32 hex digits>-<name>" to a UUID with dashes; false if it is not of this form. */
 static bool volume_of(const char *dm_uuid, char volume[static KC_UUID_LEN + 1])
 {
@@ -127,7 +142,7 @@ static bool volume_of(const char *dm_uuid, char volume[static KC_UUID_LEN + 1])
 	if (strncmp(dm_uuid, KC_DM_UUID_PREFIX, prefix) != 0 ||
 	    strspn(hex, "0123456789abcdef") != 32 || hex[32] != '-')
 		return false;
-	snprintf(volume, KC_UUID_LEN + 1, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	kc_dm_dash(hex, volume);
 	return true;
 }
 
@@ -183,15 +198,20 @@ static int query_below(struct kc_dm *d, struct kc_error *err)
 	return 0;
 }
 
-/* Name, numbers and flags; *found is whether it exists, *ours whether its UUID is of our form. */
-static int query_info(const char *name, struct kc_dm *d, bool *found, bool *ours, struct kc_error *err)
+/*
+ * Name, numbers and flags; *found is whether it exists, *ours whether its UUID is of our form.
+ * @device may be @d's own name: who looks again at a device has it from there.
+ */
+static int query_info(const char *device, struct kc_dm *d, bool *found, bool *ours, struct kc_error *err)
 {
+	char name[KC_DM_NAME_MAX];
 	struct dm_info info;
 	struct dm_task *t;
 	const char *uuid;
 	int e, ret;
 
 	*found = *ours = false;
+	snprintf(name, sizeof(name), "%s", device);
 	memset(d, 0, sizeof(*d));
 	ret = kc_dm_new_task(&t, DM_DEVICE_INFO, name, err);
 	if (ret)
@@ -256,7 +276,7 @@ int kc_dm_get(const char *name, struct kc_dm *d, bool *found, struct kc_error *e
 	return ret || !*found ? ret : query_all(d, err);
 }
 
-int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct kc_error *err)
+int kc_dm_each_name(int (*fn)(const char *name, void *data, struct kc_error *err), void *data, struct kc_error *err)
 {
 	struct dm_names *names;
 	struct dm_task *t;
@@ -273,20 +293,41 @@ int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct 
 	names = dm_task_get_names(t);
 	/* no device at all is one entry without a number; entries are chained by byte offsets */
 	while (!ret && names && names->dev) {
-		struct kc_error gone = { 0 };
-		struct kc_dm d;
-		bool found, ours;
-
-		ret = query_info(names->name, &d, &found, &ours, err);
-		/* one that goes away under our eyes is not an error */
-		if (!ret && found && ours && query_all(&d, &gone) == 0)
-			ret = fn(&d, data);
+		ret = fn(names->name, data, err);
 		if (!names->next)
 			break;
 		names = (struct dm_names *)(void *)((char *)names + names->next);
 	}
 	dm_task_destroy(t);
 	return ret;
+}
+
+/** struct each - kc_dm_each()'s own, between it and each name */
+struct each {
+	int (*fn)(const struct kc_dm *d, void *data);
+	void *data;
+};
+
+static int if_ours(const char *name, void *data, struct kc_error *err)
+{
+	const struct each *each = data;
+	struct kc_error gone = { 0 };
+	struct kc_dm d;
+	bool found, ours;
+	int ret;
+
+	ret = query_info(name, &d, &found, &ours, err);
+	/* one that goes away under our eyes is not an error */
+	if (ret || !found || !ours || query_all(&d, &gone))
+		return ret;
+	return each->fn(&d, each->data);
+}
+
+int kc_dm_each(int (*fn)(const struct kc_dm *d, void *data), void *data, struct kc_error *err)
+{
+	struct each each = { fn, data };
+
+	return kc_dm_each_name(if_ours, &each, err);
 }
 
 bool kc_dm_keyless(dev_t dev)
@@ -327,13 +368,11 @@ static void table_text(char *text, size_t size, const struct kc_layout *l, dev_t
 
 static void uuid_text(char *text, size_t size, const char *uuid, const char *name)
 {
-	size_t n = (size_t)snprintf(text, size, "%s", KC_DM_UUID_PREFIX);
+	char hex[33];
 
-	for (; *uuid && n + 1 < size; uuid++)
-		if (*uuid != '-')
-			text[n++] = *uuid;
+	kc_dm_undash(uuid, hex);
 	/* a long name is cut off here, as cryptsetup does: the UUID before it is unique */
-	snprintf(text + n, size - n, "-%s", name);
+	snprintf(text, size, "%s%s-%s", KC_DM_UUID_PREFIX, hex, name);
 }
 
 bool kc_dm_target(char *version, size_t size)

@@ -132,15 +132,12 @@ void kc_dm_debug(void);
 
 /* dm-live.c: one that is in use */
 
-/* kc_dm_suspend(): what is in flight waits for resume / a filesystem on it is not frozen */
-#define KC_DM_NOFLUSH	1U
-#define KC_DM_NOLOCKFS	2U
-
 /**
  * kc_dm_suspend() - I/O to it waits from now on
- * @how: 0 freezes a filesystem on it and writes everything out first; or KC_DM_* bits
+ * @flush: a filesystem on it is frozen and everything is written out first; without, what is in
+ *	flight waits for resume
  */
-int kc_dm_suspend(const char *name, unsigned int how, struct kc_error *err);
+int kc_dm_suspend(const char *name, bool flush, struct kc_error *err);
 
 /** kc_dm_resume() - a loaded table comes into force, I/O goes on; the kernel's own sentence is part of the error */
 int kc_dm_resume(const char *name, struct kc_error *err);

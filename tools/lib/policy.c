@@ -25,6 +25,7 @@
 #include "dm.h"
 #include "header.h"
 #include "policy.h"
+#include "sysfs.h"
 
 /* deeper stacks do not exist; a loop in sysfs must not hang us */
 #define STACK_MAX 16
@@ -56,37 +57,20 @@ struct nodes {
 	struct kc_error *err;
 };
 
-static bool read_text(const char *path, char *buf, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	bool ok;
-
-	if (!f)
-		return false;
-	ok = fgets(buf, (int)size, f) != NULL;
-	fclose(f);
-	if (ok)
-		buf[strcspn(buf, "\n")] = '\0';
-	return ok;
-}
-
 static bool sysfs_text(dev_t dev, const char *file, char *buf, size_t size)
 {
 	char path[400];
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), file);
-	return read_text(path, buf, size);
+	return kc_sysfs_line(path, buf, size);
 }
 
 static bool sysfs_devno(dev_t dev, const char *file, dev_t *out)
 {
-	unsigned int ma, mi;
-	char line[32];
+	char path[400];
 
-	if (!sysfs_text(dev, file, line, sizeof(line)) || sscanf(line, "%u:%u", &ma, &mi) != 2)
-		return false;
-	*out = makedev(ma, mi);
-	return true;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), file);
+	return kc_sysfs_devno(path, out);
 }
 
 /* What there is. */
