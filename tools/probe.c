@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* A child for each question. It ends with its parent, and is killed when it is too late. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

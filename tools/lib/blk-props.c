@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* udev properties of block devices: by libsystemd where udev runs, by sysfs where it does not. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* What an answer of the KMS does to an attached volume: decided here, without a clock or a device. */
 #include <string.h>
 
 #include "lease.h"

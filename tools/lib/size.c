@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/* Sizes as people write them, and nothing else. */
 #include <stddef.h>
 #include <string.h>
 
