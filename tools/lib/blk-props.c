@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* udev properties of block devices: by libsystemd where udev runs, by sysfs where it does not. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,25 +8,19 @@
 #include <unistd.h>
 
 #include "blk-props.h"
+#include "sysfs.h"
 
 /* One line of a file of sysfs, without the blanks around it; false if it is not there or empty. */
 static bool attribute(dev_t dev, const char *file, char *value, size_t size)
 {
 	char path[160], text[256];
 	size_t len, lead;
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
+	if (!kc_sysfs_line(path, text, sizeof(text)))
 		return false;
-	text[n] = '\0';
-	lead = strspn(text, " \t\n");
-	for (len = strlen(text); len > lead && strchr(" \t\n", text[len - 1]); len--)
+	lead = strspn(text, " \t");
+	for (len = strlen(text); len > lead && strchr(" \t", text[len - 1]); len--)
 		;
 	text[len] = '\0';
 	snprintf(value, size, "%s", text + lead);
