@@ -13,15 +13,16 @@ tpm_make() {
 	fi
 }
 
-# Two free ports one after another: swtpm's control port is always the second.
+# Two free ports one after another: swtpm's control port is always the second. Not of those
+# that Linux gives to programs which connect: one could have it while no TPM is there.
 tpm_port() {
 	python3 - <<-'EOP'
-		import socket
+		import random, socket
 		while True:
 		    with socket.socket() as a, socket.socket() as b:
-		        a.bind(("127.0.0.1", 0))
-		        port = a.getsockname()[1]
+		        port = random.randrange(10000, 32000)
 		        try:
+		            a.bind(("127.0.0.1", port))
 		            b.bind(("127.0.0.1", port + 1))
 		        except OSError:
 		            continue
@@ -36,7 +37,7 @@ tpm_start() {
 		--ctrl "type=tcp,port=$(($2 + 1)),bindaddr=127.0.0.1" \
 		--flags not-need-init,startup-clear >"$DIR/$1.log" 2>&1 &
 	echo $! >"$DIR/$1.pid"
-	tpm_listens "$2"
+	tpm_listens "$2" || { cat "$DIR/$1.log"; return 1; }
 }
 
 tpm_listens() {
@@ -70,7 +71,7 @@ tpm_stop() {
 no_tpm() {
 	python3 "$(dirname "${BASH_SOURCE[0]}")/no-tpm.py" "$1" "$2" >"$DIR/no-tpm.log" 2>&1 &
 	echo $! >"$DIR/no-tpm.pid"
-	tpm_listens "$1"
+	tpm_listens "$1" || { cat "$DIR/no-tpm.log"; return 1; }
 }
 
 # what a TPM still holds: objects, and sessions loaded and saved

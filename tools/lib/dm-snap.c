@@ -131,9 +131,10 @@ static void stem_of(const char *name, char stem[static KC_DM_NAME_MAX])
 int kc_dm_snap_find(const char *volume, const char *name, struct kc_dm_snap *s, struct kc_error *err)
 {
 	char hex[33], stem[KC_DM_NAME_MAX];
-	struct search want = { volume ? hex : NULL, name ? stem : NULL, s };
+	struct search want = { volume ? hex : NULL, name ? stem : NULL, NULL };
 
 	memset(s, 0, sizeof(*s));
+	want.s = s;
 	kc_dm_undash(volume ? volume : "", hex);
 	stem_of(name ? name : "", stem);
 	return kc_dm_each_name(note_device, &want, err);
