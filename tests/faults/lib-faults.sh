@@ -68,6 +68,22 @@ inject() {
 	done
 }
 
+# shrinkers give back what they can; 4: from here on without a word in the log
+shrink() { echo 4 >/proc/sys/vm/drop_caches && echo 2 >/proc/sys/vm/drop_caches; }
+
+# no memory for who does not wait for it, all over the kernel; what may wait gets it
+starve() {
+	# what the module keeps back is given back first
+	shrink
+	inject failslab task-filter=N ignore-gfp-wait=Y probability=100
+	inject fail_page_alloc task-filter=N ignore-gfp-wait=Y ignore-gfp-highmem=N min-order=0 probability=100
+}
+feed() {
+	echo 0 >/sys/kernel/debug/fail_page_alloc/probability
+	echo 0 >/sys/kernel/debug/failslab/probability
+}
+on_exit feed
+
 # Memory that nobody points to: each way that it was come by, a line, and how much there
 # is of it. kmemleak leaves out what is younger than 5 s, and tells in its second scan
 # what was not there in the first. Once the module has gone: nothing in its own variables

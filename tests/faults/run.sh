@@ -4,7 +4,7 @@
 # make check-faults: failures injected into the module and below it, under the
 # debug kernel (tests/kernel), in two boots at once.
 #
-#   run.sh [-v] [NAME...]     tables, messages, io, loading, keys, below; -v: every line
+#   run.sh [-v] [NAME...]     tables, messages, io, loading, keys, below, memory; -v: every line
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,7 +12,7 @@ top=$(cd "$here/../.." && pwd)
 cd "$top" || exit
 verbose=
 [ "${1:-}" != -v ] || { verbose=1; shift; }
-[ $# -gt 0 ] || set -- tables messages io loading keys below
+[ $# -gt 0 ] || set -- tables messages io loading keys below memory
 
 work=$top/build/faults
 mkdir -p "$work"
