@@ -45,8 +45,10 @@ demo: packages-build packages-vm ## a volume's life in a VM, with every command 
 packages-%:
 	$(Q)tests/packages.sh build $*
 
-# what make check runs in VMs; the rest of tests/integration takes longer than all of these
-CHECK_VM = kcache-* target-* vm-*
+# What make check runs in VMs: the target, and of the command the way from create to detach.
+# All else there is in check-all; the other kcache-* also where CI has the time (check-verbs).
+CHECK_VM = target-* vm-* $(addprefix kcache-,attach create life power-cut providers rewrap status)
+CHECK_VERBS = $(filter-out $(CHECK_VM),$(patsubst %.host,%,$(basename $(notdir $(wildcard tests/integration/kcache-*.sh)))))
 
 check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages); WITHIN=60: also what else fits 60 minutes
 	$(Q)tests/packages.sh build lint unit providers kunit vm bench
@@ -58,9 +60,9 @@ check-all: ## the same with every VM test and all other suites
 	$(Q)$(MAKE) all
 	$(Q)tests/check.sh $(CHECK:check-vm=vm-test) $(CHECK_MORE)
 
-CHECK = lint unit-test check-providers check-kunit check-vm bench-check
+CHECK = "& check-providers" lint unit-test check-kunit check-vm bench-check
 # what make check WITHIN=MINUTES adds as far as there is time
-CHECK_WITHIN = "+8 check-hygiene" "+6 check-crash" "+6 fuzz TIME=5"
+CHECK_WITHIN = "+6 check-verbs" "+8 check-hygiene" "+6 check-crash" "+6 fuzz TIME=5"
 CHECK_MORE = "fuzz TIME=20" check-debug check-matrix check-stress check-crash check-hygiene check-faults
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
@@ -100,9 +102,9 @@ vm-test: packages-build packages-vm vm-helpers ## run tests/integration in VMs; 
 	$(Q)$(MAKE) vm-build
 	$(Q)tests/qemu/run.sh $(if $(filter-out 0,$(V)),-v) $(if $(filter-out *,$(T)),'$(T)')
 
-check-vm: packages-vm vm-helpers
+check-vm check-verbs: packages-vm vm-helpers
 	$(Q)$(MAKE) vm-build
-	$(Q)tests/qemu/run.sh $(foreach t,$(CHECK_VM),'$(t)')
+	$(Q)tests/qemu/run.sh $(patsubst %,'%',$(if $(filter check-vm,$@),$(CHECK_VM),$(CHECK_VERBS)))
 
 bench: packages-vm packages-bench ## instructions per I/O against dm-crypt, 3 kernels (10 minutes); T=quick: 6.1, 4 KiB
 	$(Q)tests/bench/run.sh $(if $(filter quick,$(T)),--quick)

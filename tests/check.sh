@@ -6,14 +6,53 @@
 #
 #   check.sh SUITE...     a suite is a make target, or a make command line in quotes
 #
+# "& SUITE" runs beside those that follow: for one that waits more than it works. What it
+# says comes at the end.
+#
 # "+MINUTES SUITE" is one that is run only if it ends within $WITHIN minutes of the start,
 # at the MINUTES it takes on two CPUs with its downloads; without $WITHIN not at all.
 set -u
 
 passed=0
 failed=0
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+dir=$(mktemp -d)
+beside=() groups=()
+stop() { local g; for g in "${groups[@]}"; do kill -- "-$g" 2>/dev/null; done; wait; }
+trap 'stop; rm -rf "$dir"' EXIT
+trap 'exit 130' INT TERM
+
+# run SUITE FILE: what it says goes to FILE, and its exit code to FILE.code
+run() {
+	local began=$SECONDS code
+
+	echo "== $1"
+	# shellcheck disable=SC2086 # words
+	make $1 2>&1 </dev/null | tee "$2"
+	code=${PIPESTATUS[0]}
+	echo "# $1: $((SECONDS - began)) s"
+	echo "$code" >"$2.code"
+}
+
+# count SUITE FILE: adds up what run() has left
+count() {
+	local line bad code
+
+	code=$(<"$2.code")
+	line=$(grep -aE '^[a-z-]+: [0-9]+ passed, [0-9]+ failed$' "$2" | tail -n 1)
+	if [ -z "$line" ]; then
+		echo "check: $1 ended without a count (exit code $code)"
+		failed=$((failed + 1))
+		return
+	fi
+	line=${line#*: }
+	bad=${line#*, }
+	passed=$((passed + ${line%% *}))
+	failed=$((failed + ${bad%% *}))
+	if [ "$code" -ne 0 ] && [ "${bad%% *}" -eq 0 ]; then
+		echo "check: $1 failed with exit code $code"
+		failed=$((failed + 1))
+	fi
+}
 
 for suite; do
 	if [[ $suite == +* ]]; then
@@ -24,26 +63,24 @@ for suite; do
 			continue
 		fi
 	fi
-	echo "== $suite"
-	began=$SECONDS
-	# shellcheck disable=SC2086 # words
-	make $suite 2>&1 </dev/null | tee "$out"
-	code=${PIPESTATUS[0]}
-	echo "# $suite: $((SECONDS - began)) s"
-	line=$(grep -aE '^[a-z-]+: [0-9]+ passed, [0-9]+ failed$' "$out" | tail -n 1)
-	if [ -z "$line" ]; then
-		echo "check: $suite ended without a count (exit code $code)"
-		failed=$((failed + 1))
+	if [[ $suite == '& '* ]]; then
+		suite=${suite#& }
+		# a process group of its own, to be ended as one
+		set -m
+		run "$suite" "$dir/beside${#beside[@]}" >"$dir/said${#beside[@]}" &
+		set +m
+		groups+=($!)
+		beside+=("$suite")
 		continue
 	fi
-	line=${line#*: }
-	bad=${line#*, }
-	passed=$((passed + ${line%% *}))
-	failed=$((failed + ${bad%% *}))
-	if [ "$code" -ne 0 ] && [ "${bad%% *}" -eq 0 ]; then
-		echo "check: $suite failed with exit code $code"
-		failed=$((failed + 1))
-	fi
+	run "$suite" "$dir/out"
+	count "$suite" "$dir/out"
+done
+wait
+groups=()
+for i in "${!beside[@]}"; do
+	cat "$dir/said$i"
+	count "${beside[i]}" "$dir/beside$i"
 done
 
 echo "# $((SECONDS / 60))m$((SECONDS % 60))s"
