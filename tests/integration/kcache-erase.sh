@@ -32,7 +32,7 @@ fill() {
 # --- a volume that is attached -----------------------------------------------------
 volume 32M
 d=$LOOP uuid=$VOL
-kcache attach -q "$d" vol
+kcache attach -q "$d" vol >/dev/null 2>&1
 fill vol
 check "a volume that is attached is not erased" refused 5 'in use: held by dm-[0-9]+ \(vol\)' "$d" kcache erase --force -q "$d"
 check "a header backup is made of it" kcache header backup -q "$d" "$STATE/header"

@@ -19,7 +19,7 @@ k2=$(kcache key create --alias two)
 k3=$(kcache key create --alias three)
 
 # --- attached and in use ------------------------------------------------------
-kcache attach "$d" vol
+kcache attach "$d" vol >/dev/null
 mkfs.ext4 -q /dev/mapper/vol
 mount /dev/mapper/vol /mnt/rewrap
 head -c 4M /dev/urandom >/mnt/rewrap/data
@@ -77,7 +77,7 @@ blockdev --setrw "$d"
 # --- all of this host --------------------------------------------------------------------
 volume 17M --key "$k1"
 d2=$LOOP
-kcache attach "$d2" vol2
+kcache attach "$d2" vol2 >/dev/null
 volume 17M --key "$k1"
 d3=$LOOP
 rm "$STATE/state/volumes/$VOL.json"
