@@ -40,25 +40,32 @@ json() {
 j = json.load(open(sys.argv[1]))
 sys.exit(0 if eval("(" + sys.argv[2] + ")") else str(j))' "$1" "$2"
 }
-# typed TEXT COMMAND...: at a terminal, TEXT as the answer to its question
-typed() {
-	local text=$1
-	shift
-	/usr/bin/python3 - "$text" "$@" <<'END'
-import os, pty, sys
+# dialogue PROMPT TEXT [PROMPT TEXT...] -- COMMAND...: at a terminal, each TEXT as it is once
+# its PROMPT is there
+dialogue() {
+	/usr/bin/python3 - "$@" <<'END'
+import os, pty, signal, sys
+split = sys.argv.index("--")
+turns, command = sys.argv[1:split], sys.argv[split + 1:]
 pid, fd = pty.fork()
 if pid == 0:
-    os.execvp(sys.argv[2], sys.argv[2:])
+    # whoever runs the tests may ignore it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.execvp(command[0], command)
 out = b""
-while b"YES to go on" not in out:
-    out += os.read(fd, 4096)
-os.write(fd, sys.argv[1].encode() + b"\n")
+for prompt, text in zip(turns[::2], turns[1::2]):
+    while prompt.encode() not in out:
+        out += os.read(fd, 4096)
+    os.write(fd, text.encode())
 try:
     while chunk := os.read(fd, 4096):
         out += chunk
 except OSError:
     pass
 sys.stdout.write(out.decode())
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+sys.exit(code if code >= 0 else 128 - code)
 END
 }
+# typed TEXT COMMAND...: TEXT as the answer to its one question
+typed() { dialogue "YES to go on" "$1"$'\n' -- "${@:2}"; }

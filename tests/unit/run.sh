@@ -11,6 +11,7 @@
 #   run.sh PROGRAM...
 set -u
 
+[ $# -gt 0 ] || { echo "run.sh: there is no such test in tests/unit" >&2; exit 2; }
 dir=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM

@@ -57,35 +57,10 @@ check "this host does not know it" test ! -e "$known"
 cp --sparse=always "$d" "$work/before"
 was=$(data)
 cryptsetup luksDump -q --dump-volume-key --key-file "$work/pass" --volume-key-file "$work/mk" "$d" >/dev/null
-# typed TEXT COMMAND...: at a terminal, YES and then TEXT
-cat >"$work/typed" <<'END'
-import os, pty, signal, sys
-pid, fd = pty.fork()
-if pid == 0:
-    # whoever runs the tests may ignore it
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.execvp(sys.argv[2], sys.argv[2:])
-out = b""
-def wait_for(text):
-    global out
-    while text not in out:
-        out += os.read(fd, 4096)
-wait_for(b"YES to go on")
-os.write(fd, b"YES\n")
-wait_for(b"opens it now:")
-os.write(fd, sys.argv[1].encode())
-try:
-    while chunk := os.read(fd, 4096):
-        out += chunk
-except OSError:
-    pass
-sys.stdout.write(out.decode())
-code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-sys.exit(code if code >= 0 else 128 - code)
-END
-typed() { /usr/bin/python3 "$work/typed" "$@"; }
-check "Ctrl-C at the question for the passphrase ends it" refused 130 'interrupted' typed $'\003' "$tools/kcache" adopt "$d"
-check "typed YES and passphrase" expect_exit 0 typed $'open sesame\n' "$tools/kcache" adopt "$d"
+# with_passphrase TEXT COMMAND...: YES, and then TEXT
+with_passphrase() { dialogue "YES to go on" $'YES\n' "opens it now:" "$1" -- "${@:2}"; }
+check "Ctrl-C at the question for the passphrase ends it" refused 130 'interrupted' with_passphrase $'\003' "$tools/kcache" adopt "$d"
+check "typed YES and passphrase" expect_exit 0 with_passphrase $'open sesame\n' "$tools/kcache" adopt "$d"
 check "what will go was told" said 'passphrases and key files that open it now \(1 keyslots\) will not open it any more, nor will its tokens \(it has none\)'
 check "and what has gone" said 'the passphrases it had do not open it any more'
 check "its UUID is printed" said "^$uuid"
