@@ -10,4 +10,8 @@
 modprobe dm-kcache
 modprobe -r dm-kcache
 walk 200 module "$(modinfo -n dm-kcache)"
+# what a failed load has left with the kernel points to where the module was
+check "no shrinker of it is left" shrink
+cpu=/sys/devices/system/cpu/cpu1/online
+check "nor does it hear of a CPU" eval 'echo 0 >$cpu && echo 1 >$cpu'
 check "no memory is left" no_leaks
