@@ -104,6 +104,8 @@ check "SIGTERM ends it with 0" same $? 0
 check "the lease runs on" same "$(word key)" valid
 start
 kcache suspend vol
+# what was asked before is answered
+sleep 2
 before=$(events Decrypt)
 sleep 3
 check "suspended, it is left alone" kill -0 $lease

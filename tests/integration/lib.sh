@@ -20,7 +20,7 @@ export TESTDIR
 _passed=0 _failed=0 _cleanup=() _marks=0
 _out=$(mktemp)
 # a line of the kernel's log, see dmesg_mark
-_mark=
+_mark="kcache-vm: test $TEST"
 
 # --- sentences --------------------------------------------------------------
 
@@ -89,8 +89,9 @@ has_line() {
 
 # --- the kernel's log -------------------------------------------------------
 
-# From here on; dmesg_has looks at nothing older. The mark is a line of its own: the
-# log is a ring, whose lines have no number that stays.
+# From here on; dmesg_has looks at nothing older, and at nothing before this test (which
+# tests/qemu/group has announced). The mark is a line of its own: the log is a ring, whose
+# lines have no number that stays.
 dmesg_mark() {
 	_mark="kcache-vm: mark $TEST $$ $((_marks++))"
 	echo "<7>$_mark" >/dev/kmsg
