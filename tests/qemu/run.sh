@@ -5,8 +5,8 @@
 # in one boot, the others in a boot each (tests/integration/lib.sh says how they
 # ask). Prints what fails, and a line for each test.
 #
-#   run.sh [OPTION...] [NAME...]     NAME as in NAME.sh, patterns allowed; or a
-#                                    test's path from the top
+#   run.sh [OPTION...] [NAME...]     NAME as in NAME.sh, patterns allowed, !NAME: but
+#                                    not that one; or a test's path from the top
 #     -v                every line
 #     --vm OPTIONS      for every VM (tests/qemu/vm): another kernel, another module
 #     --end SCRIPT      a test that comes last in each boot, wherever it lies
@@ -30,9 +30,12 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || set -- '*'
 
-tests=()
+tests=() but=()
 for pattern; do
 	found=()
+	case $pattern in
+	!*) but+=("${pattern#!}"); continue ;;
+	esac
 	case $pattern in
 	*/*) [ ! -e "$top/$pattern" ] || found=("$top/$pattern") ;;
 	esac
@@ -41,6 +44,11 @@ for pattern; do
 	done
 	[ ${#found[@]} -gt 0 ] || { echo "run.sh: no test $pattern in tests/integration" >&2; exit 2; }
 	tests+=("${found[@]}")
+done
+for name in "${but[@]}"; do
+	for i in "${!tests[@]}"; do
+		case ${tests[i]} in */"$name".sh | */"$name".host.sh) unset "tests[i]" ;; esac
+	done
 done
 mapfile -t tests < <(printf '%s\n' "${tests[@]}" | sort -u)
 
