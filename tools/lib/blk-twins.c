@@ -210,7 +210,8 @@ static bool luks_uuid(int fd, char *uuid, size_t size, bool *ours)
 	    /* the subsystem counts as a label */
 	    blkid_probe_set_superblocks_flags(p, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID | BLKID_SUBLKS_LABEL) == 0 &&
 	    blkid_probe_filter_superblocks_type(p, BLKID_FLTR_ONLYIN, filter) == 0 &&
-	    blkid_do_safeprobe(p) == 0 && blkid_probe_lookup_value(p, "UUID", &value, NULL) == 0) {
+	    /* not blkid_do_safeprobe(): since util-linux 2.42 it takes no second header for one */
+	    blkid_do_probe(p) == 0 && blkid_probe_lookup_value(p, "UUID", &value, NULL) == 0) {
 		found = true;
 		snprintf(uuid, size, "%s", value);
 		*ours = blkid_probe_lookup_value(p, "SUBSYSTEM", &value, NULL) == 0 && strcmp(value, "kcache") == 0;
