@@ -12,6 +12,6 @@ modprobe -r dm-kcache
 walk 200 module "$(modinfo -n dm-kcache)"
 # what a failed load has left with the kernel points to where the module was
 check "no shrinker of it is left" shrink
-cpu=/sys/devices/system/cpu/cpu1/online
-check "nor does it hear of a CPU" eval 'echo 0 >$cpu && echo 1 >$cpu'
+off_and_on() { echo 0 >"$1/online" && echo 1 >"$1/online"; }
+check "nor does it hear of a CPU" off_and_on /sys/devices/system/cpu/cpu1
 check "no memory is left" no_leaks

@@ -66,6 +66,7 @@ on_exit dmsetup remove -f m
 hold() { dmsetup create slow --table "0 65536 delay /dev/ram0 0 $1 /dev/ram0 0 $2"; }
 below() { awk '{ exit !($1 + $2) }' "/sys/dev/block/$(dmsetup info -c --noheadings -o major,minor m)/inflight"; }
 let_go() { dmsetup suspend --nolockfs slow && dmsetup resume slow; }
+goes_on() { let_go && ends 0 "$1"; }
 head -c 1M /dev/urandom >/tmp/mib
 
 hold 0 3600000
@@ -86,7 +87,7 @@ check "what it wrote is there" cmp -n 1048576 $dev /tmp/mib
 start dd if=/tmp/mib of=$dev bs=1M seek=2 oflag=direct conv=notrunc
 writer=$!
 check "the other one is written again" wait_for 10 rose m write_bytes 2097151
-check "and is below" eval 'let_go && ends 0 $writer'
+check "and is below" goes_on $writer
 check "and is there" cmp <(dd if=$dev bs=1M skip=2 count=1 iflag=direct status=none) /tmp/mib
 unmap m
 dmsetup remove slow
@@ -108,7 +109,8 @@ for size in 4k 64k 1M; do
 	dd if=$dev of=/tmp/again bs=$size count=1 iflag=direct status=none &
 	reader=$!
 	check "the next one is below" wait_for 10 below
-	check "and is right" eval 'let_go && ends 0 $reader && cmp -n "$(stat -c %s /tmp/again)" /tmp/again /tmp/mib'
+	check "and comes back" goes_on $reader
+	check "as it was written" cmp -n "$(stat -c %s /tmp/again)" /tmp/again /tmp/mib
 	unmap m
 done
 dmsetup remove slow
