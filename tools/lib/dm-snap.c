@@ -18,6 +18,8 @@
 #include "dm-private.h"
 #include "dm-snap.h"
 
+/* in the names of both, after the volume's: for people who see them in dmsetup ls */
+#define MARK "-kcsnap-"
 /* as libcryptsetup has them for its temporary devices */
 #define HIDDEN (DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_DISABLE_OTHER_RULES_FLAG)
 
@@ -103,7 +105,8 @@ static int note_device(const char *name, void *data, struct kc_error *err)
 	const char *kind;
 
 	(void)err;
-	if ((want->stem && strncmp(name, want->stem, strlen(want->stem)) != 0) || !examine(name, &m) ||
+	/* by the name first: there may be thousands of others, each two calls */
+	if (!strstr(name, MARK) || (want->stem && strncmp(name, want->stem, strlen(want->stem)) != 0) || !examine(name, &m) ||
 	    !of_snapshot(m.uuid, want->volume, id, &kind))
 		return 0;
 	/* of two, one at a time */
@@ -122,10 +125,10 @@ static int note_device(const char *name, void *data, struct kc_error *err)
 	return 0;
 }
 
-/* What the names of both begin with: the volume's own, for people who see them in dmsetup ls. */
+/* What the names of both begin with. */
 static void stem_of(const char *name, char stem[static KC_DM_NAME_MAX])
 {
-	snprintf(stem, KC_DM_NAME_MAX, "%.90s-kcsnap-", name);
+	snprintf(stem, KC_DM_NAME_MAX, "%.90s" MARK, name);
 }
 
 int kc_dm_snap_find(const char *volume, const char *name, struct kc_dm_snap *s, struct kc_error *err)
