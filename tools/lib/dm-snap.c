@@ -106,8 +106,9 @@ static int note_device(const char *name, void *data, struct kc_error *err)
 
 	(void)err;
 	/* by the name first: there may be thousands of others, each two calls */
-	if (!strstr(name, MARK) || (want->stem && strncmp(name, want->stem, strlen(want->stem)) != 0) || !examine(name, &m) ||
-	    !of_snapshot(m.uuid, want->volume, id, &kind))
+	if (!strstr(name, MARK) || (want->stem && strncmp(name, want->stem, strlen(want->stem)) != 0))
+		return 0;
+	if (!examine(name, &m) || !of_snapshot(m.uuid, want->volume, id, &kind))
 		return 0;
 	/* of two, one at a time */
 	if (s->id[0] && strcmp(s->id, id) != 0)
