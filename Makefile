@@ -8,6 +8,8 @@ V ?= 0
 export V
 Q := $(if $(filter 0,$(V)),@)
 S := $(if $(filter 0,$(V)),-s)
+# as many compilers as there are CPUs, unless the caller has said how many
+J = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # the kernel to build for; found once, and only where a target needs it
 KDIR ?= $(eval KDIR := $(shell tests/kdir.sh))$(KDIR)
@@ -24,10 +26,10 @@ all: modules tools ## build the module for this kernel, and the tools
 modules: ## build the module alone; KDIR=/lib/modules/VERSION/build for another kernel
 	$(Q)test -e "$(KDIR)/Makefile" || { echo "KDIR=$(KDIR) holds no kernel headers" >&2; exit 1; }
 	$(Q)tests/module.sh $(MODULE)
-	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR)/$(MODULE) modules
+	$(Q)$(MAKE) $(J) -C $(KDIR) M=$(CURDIR)/$(MODULE) modules
 
 tools: ## build the command, its key helper and the LUKS2 token plugin
-	$(Q)$(MAKE) $(S) -C tools O=$(CURDIR)/build/tools
+	$(Q)$(MAKE) $(S) $(J) -C tools O=$(CURDIR)/build/tools
 
 # the module for the VM's kernel, whatever this machine runs
 vm-build: tools
@@ -35,7 +37,7 @@ vm-build: tools
 
 # what the tests in the VM take from the unit tests
 vm-helpers: packages-unit packages-providers tools
-	$(Q)$(MAKE) $(S) -C tests/unit $(CURDIR)/build/unit/luks2-edit $(CURDIR)/build/unit/record-writes.so
+	$(Q)$(MAKE) $(S) $(J) -C tests/unit $(CURDIR)/build/unit/luks2-edit $(CURDIR)/build/unit/record-writes.so
 
 demo: packages-build packages-vm ## a volume's life in a VM, with every command shown
 	$(Q)$(MAKE) vm-build
@@ -46,9 +48,10 @@ packages-%:
 	$(Q)tests/packages.sh build $*
 
 # What make check runs in VMs: the target, and of the command the way from create to detach.
-# All else there is in check-all; the other kcache-* also where CI has the time (check-verbs).
-CHECK_VM = target-* vm-* $(addprefix kcache-,attach create life power-cut providers rewrap status)
-CHECK_VERBS = $(filter-out $(CHECK_VM),$(patsubst %.host,%,$(basename $(notdir $(wildcard tests/integration/kcache-*.sh)))))
+# All else there is in check-all; the other verbs, other providers of keys and a power cut
+# of the VM itself also where CI has the time (check-verbs).
+CHECK_VM = target-* vm-harness $(addprefix kcache-,attach create life power-cut rewrap status)
+CHECK_VERBS = $(filter-out $(CHECK_VM),$(patsubst %.host,%,$(basename $(notdir $(wildcard tests/integration/kcache-*.sh tests/integration/vm-*.sh)))))
 
 check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages); WITHIN=60: also what else fits 60 minutes
 	$(Q)tests/packages.sh build lint unit providers kunit vm bench
@@ -62,7 +65,7 @@ check-all: ## the same with every VM test and all other suites
 
 CHECK = "& check-providers" lint unit-test check-kunit check-vm bench-check
 # what make check WITHIN=MINUTES adds as far as there is time
-CHECK_WITHIN = "+6 check-verbs" "+8 check-hygiene" "+6 check-crash" "+6 fuzz TIME=5"
+CHECK_WITHIN = "+8 check-verbs" "+8 check-hygiene" "+6 check-crash" "+6 fuzz TIME=5"
 CHECK_MORE = "fuzz TIME=20" check-debug check-matrix check-stress check-crash check-hygiene check-faults
 
 # a suite of its own: tests/NAME/run.sh, whose last line is "NAME: N passed, N failed"
@@ -75,7 +78,7 @@ check-matrix: vm-helpers
 
 # on this machine: no module, no VM
 check-providers: packages-build packages-providers tools ## what every provider of keys promises, and what each is asked
-	$(Q)$(MAKE) $(S) -C tests/providers
+	$(Q)$(MAKE) $(S) $(J) -C tests/providers
 	$(Q)tests/providers/run.sh $(if $(filter-out 0,$(V)),-v)
 
 # builds its own module, for its own kernels
@@ -92,10 +95,10 @@ lint: packages-lint ## sparse, checkpatch, kernel-doc, cppcheck, clang-tidy, she
 	$(Q)tests/lint.sh
 
 unit-test: packages-unit ## the tools' unit tests; T=NAME for one, SAN=1 under sanitizers
-	$(Q)$(MAKE) $(S) -C tests/unit check
+	$(Q)$(MAKE) $(S) $(J) -C tests/unit check
 
 fuzz: packages-build packages-fuzz ## fuzz all parsers, each for TIME=20 seconds; TIME=0: their corpora only; T=NAME for one
-	$(Q)$(MAKE) $(S) -C tests/fuzz all
+	$(Q)$(MAKE) $(S) $(J) -C tests/fuzz all
 	$(Q)TIME=$(TIME) tests/fuzz/run.sh $(filter-out *,$(T))
 
 vm-test: packages-build packages-vm vm-helpers ## run tests/integration in VMs; T=NAME for one, T='NAME*' for some

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What can be found without running anything. One item a line, two at a time;
-# an item whose inputs are as they were when it last was clean is not run again.
+# What can be found without running anything. One item a line, two at a time; an
+# item whose inputs were found clean before, in this tree or another, is not run
+# again: the cache knows them by what is in them, and forgets them after 30 days.
 #
 #   lint.sh [ITEM...]
 set -u
@@ -13,7 +14,12 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top" || exit
 cache=${KCACHE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dm-kcache}
 state=$top/build/lint
-mkdir -p "$state" "$cache"
+clean=$cache/lint
+mkdir -p "$state" "$clean"
+find "$clean" -type f -mtime +30 -delete
+# what looks may be another tool tomorrow
+# shellcheck disable=SC2016 # dpkg-query's own names
+tools=$(tests/packages.sh --list lint | xargs dpkg-query -W -f '${Package} ${Version}\n' 2>/dev/null | sha256sum)
 
 files() { git ls-files --cached --others --exclude-standard -- "$@" | sort -u | while read -r f; do
 	[ ! -f "$f" ] || echo "$f"; done; }
@@ -41,7 +47,7 @@ kernel_scripts() {
 
 module_files=(Kbuild dm-kcache/*.[ch])
 
-# the functions' inputs, for the cache: files_ITEM
+# the functions' inputs, for the cache: files_ITEM; without one it is run each time
 files_sparse() { printf '%s\n' "${module_files[@]}"; }
 lint_sparse() {
 	local out dir=$state/module kdir
@@ -96,18 +102,18 @@ files_clang-tidy() { files_tools-werror; echo .clang-tidy; }
 lint_clang-tidy() {
 	local headers
 
-	headers=$(cat .clang-tidy tools/**/*.h | sha256sum)
-	export state headers
+	headers=$({ echo "$tools"; cat .clang-tidy tools/**/*.h; } | sha256sum)
+	export clean headers
 	flags=$(pkg-config --cflags libcryptsetup devmapper libkeyutils blkid mount libcrypto sqlite3 json-c libseccomp libsystemd libcurl tss2-esys p11-kit-1)
 	# shellcheck disable=SC2016,SC2086 # expanded by the shell that xargs starts
 	printf '%s\n' tools/**/*.c | xargs -P 2 -I{} bash -c '
 		f=$1
 		shift
-		stamp=$state/tidy-${f//\//_}
-		key=$({ echo "$headers"; cat "$f"; } | sha256sum)
-		[ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$key" ] || exit 0
+		key=$({ echo "$headers $f"; cat "$f"; } | sha256sum)
+		key=$clean/tidy-${key%% *}
+		[ ! -e "$key" ] || { touch "$key"; exit 0; }
 		out=$(clang-tidy --quiet "$f" -- -std=gnu11 "$@" 2>/dev/null) || { grep -E ": (error|warning):" <<<"$out"; exit 1; }
-		echo "$key" >"$stamp"' lint {} "${tool_includes[@]}" "${tool_defines[@]}" $flags
+		touch "$key"' lint {} "${tool_includes[@]}" "${tool_defines[@]}" $flags
 }
 
 scripts_here() {
@@ -125,8 +131,7 @@ files_man() { files 'Documentation/man/*.[1-9]'; }
 lint_man() { files_man | xargs mandoc -T lint -W warning; }
 
 # Names of package hosts and paths of the machine it was written on: taken from
-# the machine when this runs, so that none stands here.
-files_names() { files; }
+# the machine when this runs, so that none stands here; and so always looked for anew.
 lint_names() {
 	local hosts above bad=0
 
@@ -167,13 +172,20 @@ lint_version() {
 # --- running them -----------------------------------------------------------
 
 item() {
-	local name=$1 key stamp=$state/$1.ok log=$state/$1.log
+	local name=$1 key log=$state/$1.log
 
-	key=$({ cat tests/lint.sh; "files_$name" | xargs cat; } 2>/dev/null | sha256sum)
-	if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$key" ]; then
+	key=$log.clean
+	rm -f "$key"
+	if declare -F "files_$name" >/dev/null; then
+		# names of files count too: what a file is called, and which there are
+		key=$({ echo "$tools"; cat tests/lint.sh; "files_$name" | xargs sha256sum; } 2>/dev/null | sha256sum)
+		key=$clean/$name-${key%% *}
+	fi
+	if [ -e "$key" ]; then
+		touch "$key"
 		echo "ok - $name (as it was)"
 	elif "lint_$name" >"$log" 2>&1; then
-		echo "$key" >"$stamp"
+		touch "$key"
 		echo "ok - $name"
 	else
 		echo "not ok - $name"

@@ -81,7 +81,7 @@ if [ $unknown -eq 0 ]; then ok "the VM knows each kind of report"; else not_ok "
 rm -rf $data
 mkdir -p $data/vm
 if [ $# -eq 0 ]; then
-	if make -s -C tests/unit check COV=1 >$data/unit.log 2>&1; then
+	if make -s -j"$(nproc)" -C tests/unit check COV=1 >$data/unit.log 2>&1; then
 		ok "the unit tests pass with lines counted"
 	else
 		cat $data/unit.log

@@ -9,7 +9,7 @@
 
 new_session
 add_key eq
-len=4096
+len=1024
 data=$(mktemp)
 on_exit rm -f "$data"
 

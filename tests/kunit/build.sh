@@ -26,7 +26,7 @@ done
 for f in "$top"/tests/kunit/*.[ch]; do
 	ln -sf "$f" "$dir/tests/kunit/"
 done
-make -s -C "$kdir" M="$dir" "$@" modules >"$dir/log" 2>&1 || {
+make -s -j"$(nproc)" -C "$kdir" M="$dir" "$@" modules >"$dir/log" 2>&1 || {
 	cat "$dir/log" >&2
 	exit 1
 }

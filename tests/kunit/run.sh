@@ -78,17 +78,25 @@ um() { # RUN DRIVER
 		</dev/null >"$dir/output.log" 2>"$logs/$1.boot"
 }
 
-# a run: boots, reads, counts
+# tally: adds the counts of a line "NAME: N passed, N failed" to passed and failed
+tally() {
+	local counts=${1##*: }
+
+	passed=$((passed + ${counts%% *}))
+	counts=${counts#*, }
+	failed=$((failed + ${counts%% *}))
+}
+
+# a run: boots, reads, counts; its last line says how many
 run() { # RUN
-	local code=0 line log=$logs/$1/output.log ended
+	local code=0 line log=$logs/$1/output.log ended passed=0 failed=0
 
 	# an older run's, where this one does not get as far as a machine
 	rm -rf "${logs:?}/$1" "$logs/$1.boot"
 	case $1 in
-	aes-ni) build "$flavour" "${make[@]}" && x86 "$1" max __xts-aes-aesni ;;
-	generic) build "$flavour" "${make[@]}" && x86 "$1" max,-aes "$generic" ;;
-	um) build um ARCH=um && um "$1" "$generic" ;;
-	*) echo "kunit: no run $1: want aes-ni, generic or um" >&2; exit 2 ;;
+	aes-ni) ko=$ko_x86 && [ -n "$ko" ] && x86 "$1" max __xts-aes-aesni ;;
+	generic) ko=$ko_x86 && [ -n "$ko" ] && x86 "$1" max,-aes "$generic" ;;
+	um) ko=$ko_um && [ -n "$ko" ] && um "$1" "$generic" ;;
 	esac || code=$?
 	# a machine that died left its story on the console
 	[ -s "$log" ] || log=$logs/$1/console.log
@@ -96,38 +104,49 @@ run() { # RUN
 	line=$(sed '/^# the last test$/,$d' "$log" | "$here/ktap.py" "$1")
 	[ "$(tail -n 1 <<<"$line")" != "$1: 0 passed, 0 failed" ] || code=1
 	sed '$d' <<<"$line"
-	line=$(tail -n 1 <<<"$line")
-	line=${line#*: }
-	passed=$((passed + ${line%% *}))
-	line=${line#*, }
-	failed=$((failed + ${line%% *}))
+	tally "$(tail -n 1 <<<"$line")"
 	if [ -n "$end" ] && [ "$1" != um ]; then
 		ended=$(sed '1,/^# the last test$/d' "$log")
 		grep -avE '^(ok - |end: )' <<<"$ended"
 		line=$(grep -aE '^end: [0-9]+ passed, [0-9]+ failed$' <<<"$ended" | tail -n 1)
 		[ -n "$line" ] || { line="end: 0 passed, 1 failed"; echo "not ok - $1: the last test runs to its end"; }
 		printf '  %-7s %s: %s\n' TEST "$1" "$line"
-		line=${line#*: }
-		passed=$((passed + ${line%% *}))
-		line=${line#*, }
-		failed=$((failed + ${line%% *}))
+		tally "$line"
 	fi
 	if [ "$code" -ne 0 ]; then
 		echo "not ok - $1: the machine is well at the end (exit code $code)"
 		[ ! -s "$logs/$1.boot" ] || sed 's/^/    | /' "$logs/$1.boot"
 		failed=$((failed + 1))
 	fi
+	echo "$1: $passed passed, $failed failed"
 }
 
-out=$("$here/ktap-test.py") || grep -A1 '^not ok' <<<"$out"
-line=$(tail -n 1 <<<"$out")
-printf '  %-7s %s\n' TEST "$line"
-line=${line#*: }
-passed=${line%% *}
-line=${line#*, }
-failed=${line%% *}
 for run; do
-	run "$run"
+	case $run in
+	aes-ni | generic | um) ;;
+	*) echo "kunit: no run $run: want aes-ni, generic or um" >&2; exit 2 ;;
+	esac
+done
+out=$("$here/ktap-test.py") || grep -A1 '^not ok' <<<"$out"
+printf '  %-7s %s\n' TEST "$(tail -n 1 <<<"$out")"
+tally "$(tail -n 1 <<<"$out")"
+
+# What is built takes all CPUs and comes first; a run that has no module fails. The runs
+# want one CPU each for the most part, and go side by side.
+ko_x86='' ko_um=''
+[[ " $* " != *" aes-ni "* && " $* " != *" generic "* ]] || { build "$flavour" "${make[@]}" && ko_x86=$ko; }
+[[ " $* " != *" um "* ]] || { build um ARCH=um && ko_um=$ko; }
+dir=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$dir"' EXIT
+trap 'exit 130' INT TERM
+for run; do
+	[ "$(jobs -rp | wc -l)" -lt "$(nproc)" ] || wait -n
+	run "$run" >"$dir/$run" &
+done
+wait
+for run; do
+	sed '$d' "$dir/$run"
+	tally "$(tail -n 1 "$dir/$run")"
 done
 echo "kunit: $passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

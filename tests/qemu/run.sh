@@ -61,7 +61,7 @@ failed=0
 # report OUTPUT EXIT-CODE TEST...: counts, shows what failed, names tests that
 # did not get to their end
 report() {
-	local code=$2 test name line guilty=''
+	local code=$2 test name line took guilty=''
 	local log=$1
 	shift 2
 
@@ -80,7 +80,8 @@ report() {
 		fi
 		case $line in *" 0 failed") ;; *) guilty=1 ;; esac
 		line=${line#*: }
-		printf '  %-7s %s: %s\n' TEST "$name" "$line"
+		took=$(sed -n "s/^# $name: \([0-9]* s\)$/ (\1)/p" "$log")
+		printf '  %-7s %s: %s%s\n' TEST "$name" "$line" "$took"
 		passed=$((passed + ${line%% *}))
 		line=${line#*, }
 		failed=$((failed + ${line%% *}))
@@ -113,8 +114,11 @@ run() { # COMMAND... -- TEST...
 		"${command[@]}" >"$dir/$n_run.out" 2>&1 </dev/null &
 		child=$!
 		trap 'kill $child; exit' TERM
+		began=$SECONDS
 		wait $child
 		echo $? >"$dir/$n_run.part"
+		# a test of the host, whose boots are its own
+		[[ $1 != *.host.sh ]] || echo "# $(basename "$1" .sh): $((SECONDS - began)) s" >>"$dir/$n_run.out"
 		mv "$dir/$n_run.part" "$dir/$n_run.done"
 	} &
 }

@@ -5,7 +5,7 @@
 # is shown where it failed. A program that dies is one failed test more. A test
 # that cannot be run here (not root, no journal) is skipped, and is told.
 #
-# As many at once as there are CPUs. A script that says "# alone:" and why in its
+# One more at once than there are CPUs, since each waits for the disk now and then. A script that says "# alone:" and why in its
 # first ten lines, since it looks at what all of the machine shares, is run by itself.
 #
 #   run.sh PROGRAM...
@@ -18,7 +18,7 @@ trap 'exit 130' INT TERM
 
 # one PROGRAM RESULT: its lines, and "PASSED FAILED" as the last
 one() {
-	local prog=$1 out=$2.out code ok skipped bad planned
+	local prog=$1 out=$2.out began=$SECONDS code ok skipped bad planned
 
 	CMOCKA_MESSAGE_OUTPUT=TAP "$prog" >"$out" 2>&1 </dev/null
 	code=$?
@@ -32,7 +32,8 @@ one() {
 			bad=1
 		fi
 		[ "$bad" -eq 0 ] || sed 's/^/    /' "$out"
-		printf '  %-7s %s: %d passed, %d failed\n' TEST "$(basename "$prog")" "$ok" "$bad"
+		printf '  %-7s %s: %d passed, %d failed (%d s)\n' TEST "$(basename "$prog")" "$ok" "$bad" \
+			$((SECONDS - began))
 		sed -n 's/^not ok [0-9]* # SKIP /          not run here: /p' "$out"
 		echo "$ok $bad"
 	} >"$2.part"
@@ -55,7 +56,7 @@ report() {
 	done
 }
 
-places=$(nproc)
+places=$(($(nproc) + 1))
 alone=() n=0
 for prog; do
 	if [[ $prog == *.sh ]] && head -n 10 "$prog" | grep -q '^# alone:'; then
