@@ -5,8 +5,9 @@
 # is shown where it failed. A program that dies is one failed test more. A test
 # that cannot be run here (not root, no journal) is skipped, and is told.
 #
-# One more at once than there are CPUs, since each waits for the disk now and then. A script that says "# alone:" and why in its
-# first ten lines, since it looks at what all of the machine shares, is run by itself.
+# One more at once than there are CPUs, since each waits for the disk now and then. A
+# script that says "# alone:" and why in its first ten lines, since it looks at what all
+# of the machine shares, is run by itself.
 #
 #   run.sh PROGRAM...
 set -u

@@ -13,11 +13,10 @@
 /* One line of a file of sysfs, without the blanks around it; false if it is not there or empty. */
 static bool attribute(dev_t dev, const char *file, char *value, size_t size)
 {
-	char path[160], text[256];
+	char text[256];
 	size_t len, lead;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), file);
-	if (!kc_sysfs_line(path, text, sizeof(text)))
+	if (!kc_sysfs_attr(dev, file, text, sizeof(text)))
 		return false;
 	lead = strspn(text, " \t");
 	for (len = strlen(text); len > lead && strchr(" \t", text[len - 1]); len--)

@@ -41,7 +41,7 @@ static bool mounted_from(dev_t anonymous, dev_t *dev)
 
 static bool lies_on(dev_t top, dev_t base, int depth)
 {
-	char path[400], file[PATH_MAX];
+	char file[PATH_MAX], number[16];
 	bool found = false;
 	struct dirent *e;
 	struct stat st;
@@ -55,24 +55,17 @@ static bool lies_on(dev_t top, dev_t base, int depth)
 	if (!major(top))
 		return mounted_from(top, &below) && lies_on(below, base, depth - 1);
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file", major(top), minor(top));
-	if (kc_sysfs_line(path, file, sizeof(file)) && stat(file, &st) == 0 &&
+	if (kc_sysfs_attr(top, "loop/backing_file", file, sizeof(file)) && stat(file, &st) == 0 &&
 	    lies_on(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev, base, depth - 1))
 		return true;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(top), minor(top));
-	if (access(path, F_OK) == 0) {
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major(top), minor(top));
-		if (kc_sysfs_devno(path, &below) && lies_on(below, base, depth - 1))
-			return true;
-	}
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(top), minor(top));
-	d = opendir(path);
+	if (kc_sysfs_attr(top, "partition", number, sizeof(number)) &&
+	    kc_sysfs_attr_devno(top, "../dev", &below) && lies_on(below, base, depth - 1))
+		return true;
+	d = kc_sysfs_dir(top, "slaves");
 	while (d && !found && (e = readdir(d))) {
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves/%.255s/dev", major(top), minor(top),
-			 e->d_name);
-		found = kc_sysfs_devno(path, &below) && lies_on(below, base, depth - 1);
+		found = kc_sysfs_slave(top, e->d_name, &below) && lies_on(below, base, depth - 1);
 	}
 	if (d)
 		closedir(d);

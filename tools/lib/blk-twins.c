@@ -26,11 +26,10 @@
 /* A loop device on a block device: sysfs has no slaves link for it. */
 static bool loop_base(dev_t top, dev_t *base)
 {
-	char path[64], file[PATH_MAX];
+	char file[PATH_MAX];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file", major(top), minor(top));
-	if (!kc_sysfs_line(path, file, sizeof(file)) || stat(file, &st) || !S_ISBLK(st.st_mode))
+	if (!kc_sysfs_attr(top, "loop/backing_file", file, sizeof(file)) || stat(file, &st) || !S_ISBLK(st.st_mode))
 		return false;
 	*base = st.st_rdev;
 	return true;
@@ -38,7 +37,6 @@ static bool loop_base(dev_t top, dev_t *base)
 
 static bool stands_on(dev_t top, dev_t base, int depth)
 {
-	char path[400];
 	struct dirent *e;
 	bool found = false;
 	dev_t below;
@@ -48,16 +46,13 @@ static bool stands_on(dev_t top, dev_t base, int depth)
 		return false;
 	if (loop_base(top, &below) && (below == base || stands_on(below, base, depth - 1)))
 		return true;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(top), minor(top));
-	d = opendir(path);
+	d = kc_sysfs_dir(top, "slaves");
 	if (!d)
 		return false;
 	while (!found && (e = readdir(d))) {
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves/%.255s/dev", major(top), minor(top),
-			 e->d_name);
-		found = kc_sysfs_devno(path, &below) && (below == base || stands_on(below, base, depth - 1));
+		found = kc_sysfs_slave(top, e->d_name, &below) && (below == base || stands_on(below, base, depth - 1));
 	}
 	closedir(d);
 	return found;
@@ -89,12 +84,10 @@ struct others {
 
 static void look_at_mapped(struct other *o)
 {
-	char path[64], text[KC_DM_UUID_MAX];
+	char text[KC_DM_UUID_MAX];
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/suspended", major(o->dev), minor(o->dev));
-	o->held = kc_sysfs_line(path, text, sizeof(text)) && strcmp(text, "1") == 0;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/uuid", major(o->dev), minor(o->dev));
-	o->ours = kc_sysfs_line(path, text, sizeof(text)) &&
+	o->held = kc_sysfs_attr(o->dev, "dm/suspended", text, sizeof(text)) && strcmp(text, "1") == 0;
+	o->ours = kc_sysfs_attr(o->dev, "dm/uuid", text, sizeof(text)) &&
 		  (strncmp(text, KC_DM_UUID_PREFIX, strlen(KC_DM_UUID_PREFIX)) == 0 ||
 		   strncmp(text, KC_DM_SNAP_PREFIX, strlen(KC_DM_SNAP_PREFIX)) == 0);
 	if (o->ours && !o->held)
@@ -162,13 +155,12 @@ static bool would_wait(const struct others *l, const struct other *o)
 /* Opens a device for reading; -1 if there is nothing to read. */
 static int open_other(const struct other *o)
 {
-	char path[64], size[32], node[256];
+	char size[32], node[256];
 	struct stat st;
 	int fd;
 
 	/* not by opening it: a drive would look for its medium */
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/size", major(o->dev), minor(o->dev));
-	if (!kc_sysfs_line(path, size, sizeof(size)) || strcmp(size, "0") == 0)
+	if (!kc_sysfs_attr(o->dev, "size", size, sizeof(size)) || strcmp(size, "0") == 0)
 		return -1;
 	snprintf(node, sizeof(node), "/dev/%s", o->name);
 	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -271,8 +263,7 @@ bool kc_blk_holder(const struct kc_blk *b, const char *prefix, char *name, size_
 	bool found = false;
 	DIR *d;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/holders", major(b->dev), minor(b->dev));
-	d = opendir(path);
+	d = kc_sysfs_dir(b->dev, "holders");
 	if (!d)
 		return false;
 	while (!found && (e = readdir(d))) {
@@ -296,8 +287,7 @@ static bool is_part(dev_t dev)
 	size_t i;
 	DIR *d;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/holders", major(dev), minor(dev));
-	d = opendir(path);
+	d = kc_sysfs_dir(dev, "holders");
 	while (d && !part && (e = readdir(d))) {
 		if (e->d_name[0] == '.')
 			continue;

@@ -39,8 +39,7 @@ void kc_blk_name(dev_t dev, char *text, size_t size)
 	struct stat st;
 
 	snprintf(text, size, "%u:%u", major(dev), minor(dev));
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/name", major(dev), minor(dev));
-	if (kc_sysfs_line(path, line, sizeof(line))) {
+	if (kc_sysfs_attr(dev, "dm/name", line, sizeof(line))) {
 		snprintf(name, sizeof(name), "/dev/mapper/%s", line);
 	} else {
 		ssize_t n;

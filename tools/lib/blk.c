@@ -38,9 +38,10 @@ int kc_blk_open(const char *path, struct kc_blk *b, struct kc_error *err)
 	b->claim_fd = -1;
 	/* O_NONBLOCK: a drive without a medium, or a FIFO, must not hang us */
 	b->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (b->fd < 0 && (errno == EACCES || errno == EPERM))
+		return kc_fail(err, KC_PERM, "run it as root", "cannot open it: %s", strerror(errno));
 	if (b->fd < 0)
-		return kc_fail(err, errno == EACCES || errno == EPERM ? KC_PERM : KC_DEVICE,
-			       errno == EACCES || errno == EPERM ? "run it as root" : NULL,
+		return kc_fail(err, KC_DEVICE, errno == ENOENT ? "lsblk lists the devices of this host" : NULL,
 			       "cannot open it: %s", strerror(errno));
 	if (fstat(b->fd, &st))
 		return kc_fail(err, KC_DEVICE, NULL, "cannot stat it: %s", strerror(errno));

@@ -14,6 +14,7 @@
 
 #include "blk.h"
 #include "loop.h"
+#include "sysfs.h"
 
 static int failed(struct kc_error *err, const char *doing)
 {
@@ -69,22 +70,12 @@ int kc_loop_setup(int fd, bool read_only, dev_t *dev, struct kc_error *err)
 /* Bytes of the file behind @dev; 0 if that cannot be told, because it was removed for instance. */
 static uint64_t file_size(dev_t dev)
 {
-	char path[64], file[PATH_MAX];
-	uint64_t size = 0;
+	char file[PATH_MAX];
 	struct stat st;
-	FILE *f;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file", major(dev), minor(dev));
-	f = fopen(path, "re");
-	if (!f)
+	if (!kc_sysfs_attr(dev, "loop/backing_file", file, sizeof(file)) || stat(file, &st) || !S_ISREG(st.st_mode))
 		return 0;
-	if (fgets(file, sizeof(file), f)) {
-		file[strcspn(file, "\n")] = '\0';
-		if (stat(file, &st) == 0 && S_ISREG(st.st_mode))
-			size = (uint64_t)st.st_size;
-	}
-	fclose(f);
-	return size;
+	return (uint64_t)st.st_size;
 }
 
 int kc_loop_grow(dev_t dev, struct kc_error *err)

@@ -57,22 +57,6 @@ struct nodes {
 	struct kc_error *err;
 };
 
-static bool sysfs_text(dev_t dev, const char *file, char *buf, size_t size)
-{
-	char path[400];
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), file);
-	return kc_sysfs_line(path, buf, size);
-}
-
-static bool sysfs_devno(dev_t dev, const char *file, dev_t *out)
-{
-	char path[400];
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(dev), minor(dev), file);
-	return kc_sysfs_devno(path, out);
-}
-
 /* What there is. */
 
 static int no_memory(struct nodes *l)
@@ -97,9 +81,9 @@ static void look_at_mapped(struct node *n)
 {
 	char text[KC_DM_UUID_MAX + 1];
 
-	if (sysfs_text(n->dev, "dm/suspended", text, sizeof(text)) && !strcmp(text, "1"))
+	if (kc_sysfs_attr(n->dev, "dm/suspended", text, sizeof(text)) && !strcmp(text, "1"))
 		n->held = true;
-	if (!sysfs_text(n->dev, "dm/uuid", text, sizeof(text)))
+	if (!kc_sysfs_attr(n->dev, "dm/uuid", text, sizeof(text)))
 		return;
 	if (!strncmp(text, KC_DM_UUID_PREFIX, strlen(KC_DM_UUID_PREFIX)))
 		n->crypt = CRYPT_KCACHE;
@@ -116,7 +100,7 @@ static bool counts(const char *name, dev_t dev)
 
 	if (!strncmp(name, "ram", 3) || !strncmp(name, "zram", 4))
 		return false;
-	return sysfs_text(dev, "size", size, sizeof(size)) && strcmp(size, "0") != 0;
+	return kc_sysfs_attr(dev, "size", size, sizeof(size)) && strcmp(size, "0") != 0;
 }
 
 static int list(struct nodes *l)
@@ -198,19 +182,13 @@ static dev_t fs_device(dev_t fs)
 
 static int put_on_slaves(struct nodes *l, struct node *n)
 {
-	char path[400];
+	DIR *d = kc_sysfs_dir(n->dev, "slaves");
 	struct dirent *e;
 	dev_t below;
 	int ret = 0;
-	DIR *d;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(n->dev), minor(n->dev));
-	d = opendir(path);
 	while (d && !ret && (e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "slaves/%.255s/dev", e->d_name);
-		if (sysfs_devno(n->dev, path, &below))
+		if (e->d_name[0] != '.' && kc_sysfs_slave(n->dev, e->d_name, &below))
 			ret = put_on(l, n, below);
 	}
 	if (d)
@@ -234,9 +212,10 @@ static int stack(struct nodes *l)
 				ret = put_on(l, n, fs_device(st.st_dev));
 			continue;
 		}
-		if (sysfs_text(n->dev, "partition", file, sizeof(file)) && sysfs_devno(n->dev, "../dev", &below))
+		if (kc_sysfs_attr(n->dev, "partition", file, sizeof(file)) &&
+		    kc_sysfs_attr_devno(n->dev, "../dev", &below))
 			ret = put_on(l, n, below);
-		if (!ret && sysfs_text(n->dev, "loop/backing_file", file, sizeof(file)) && stat(file, &st) == 0)
+		if (!ret && kc_sysfs_attr(n->dev, "loop/backing_file", file, sizeof(file)) && stat(file, &st) == 0)
 			ret = put_on(l, n, S_ISBLK(st.st_mode) ? st.st_rdev : fs_device(st.st_dev));
 		if (!ret)
 			ret = put_on_slaves(l, n);
