@@ -50,7 +50,7 @@ packages-%:
 # What make check runs in VMs: the target, and of the command the way from create to detach.
 # All else there is in check-all; the other verbs, other providers of keys and a power cut
 # of the VM itself also where CI has the time (check-verbs).
-CHECK_VM = target-* vm-harness $(addprefix kcache-,attach create life power-cut rewrap status)
+CHECK_VM = target-* vm-harness $(addprefix kcache-,attach create life power-cut status)
 CHECK_VERBS = $(filter-out $(CHECK_VM),$(patsubst %.host,%,$(basename $(notdir $(wildcard tests/integration/kcache-*.sh tests/integration/vm-*.sh)))))
 
 check: ## lint, unit tests, the main VM tests, a short bench; installs what they need (Debian packages); WITHIN=60: also what else fits 60 minutes

@@ -17,9 +17,9 @@ state=$top/build/lint
 clean=$cache/lint
 mkdir -p "$state" "$clean"
 find "$clean" -type f -mtime +30 -delete
-# what looks may be another tool tomorrow
+# what looks, and the libraries' headers, may be others tomorrow
 # shellcheck disable=SC2016 # dpkg-query's own names
-tools=$(tests/packages.sh --list lint | xargs dpkg-query -W -f '${Package} ${Version}\n' 2>/dev/null | sha256sum)
+tools=$(tests/packages.sh --list lint build | xargs dpkg-query -W -f '${Package} ${Version}\n' 2>/dev/null | sha256sum)
 
 files() { git ls-files --cached --others --exclude-standard -- "$@" | sort -u | while read -r f; do
 	[ ! -f "$f" ] || echo "$f"; done; }
@@ -100,11 +100,11 @@ lint_cppcheck() {
 # one file at a time: the slowest item, so each file is remembered by itself
 files_clang-tidy() { files_tools-werror; echo .clang-tidy; }
 lint_clang-tidy() {
-	local headers
+	local flags headers
 
-	headers=$({ echo "$tools"; cat .clang-tidy tools/**/*.h; } | sha256sum)
-	export clean headers
 	flags=$(pkg-config --cflags libcryptsetup devmapper libkeyutils blkid mount libcrypto sqlite3 json-c libseccomp libsystemd libcurl tss2-esys p11-kit-1)
+	headers=$({ echo "$tools $flags ${tool_includes[*]} ${tool_defines[*]}"; cat .clang-tidy tools/**/*.h; } | sha256sum)
+	export clean headers
 	# shellcheck disable=SC2016,SC2086 # expanded by the shell that xargs starts
 	printf '%s\n' tools/**/*.c | xargs -P 2 -I{} bash -c '
 		f=$1
@@ -172,20 +172,18 @@ lint_version() {
 # --- running them -----------------------------------------------------------
 
 item() {
-	local name=$1 key log=$state/$1.log
+	local name=$1 key='' log=$state/$1.log
 
-	key=$log.clean
-	rm -f "$key"
 	if declare -F "files_$name" >/dev/null; then
 		# names of files count too: what a file is called, and which there are
 		key=$({ echo "$tools"; cat tests/lint.sh; "files_$name" | xargs sha256sum; } 2>/dev/null | sha256sum)
 		key=$clean/$name-${key%% *}
 	fi
-	if [ -e "$key" ]; then
+	if [ -n "$key" ] && [ -e "$key" ]; then
 		touch "$key"
 		echo "ok - $name (as it was)"
 	elif "lint_$name" >"$log" 2>&1; then
-		touch "$key"
+		[ -z "$key" ] || touch "$key"
 		echo "ok - $name"
 	else
 		echo "not ok - $name"

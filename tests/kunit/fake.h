@@ -142,6 +142,7 @@ extern const u8 rig_other_dek[KCACHE_KEY_SIZE];
 struct key *rig_key(const char *type, const char *desc, const void *payload,
 		    size_t len);
 void rig_forget(struct key *key);
+struct key *rig_take_keyring(bool process);
 void rig_second_keyring(void);
 
 /* ---- targets ---- */
@@ -153,6 +154,8 @@ int rig_try(struct fake_md *md, const char *line, struct kcache_target **kc,
 	    char **error);
 struct kcache_target *rig_target(struct fake_md *md, const char *line);
 void rig_drop(struct kcache_target *kc);
+void rig_drop_all(void);
+void rig_fail_parked(void);
 int rig_split(char *line, char **argv, unsigned int max);
 
 /* A target with the usual key. */
@@ -204,9 +207,12 @@ void rig_map(struct fake_bio *fb);
 blk_status_t rig_wait(struct fake_bio *fb);
 blk_status_t rig_do(struct fake_bio *fb);
 void rig_answer(void);
+void rig_wait_all(void);
+void rig_free_bios(void);
 
 /* ---- the clock ---- */
 
+void clock_reset(void);
 void clock_advance(u64 ns);
 void clock_fire_early(struct hrtimer *timer);
 bool clock_armed(struct hrtimer *timer);

@@ -3,7 +3,7 @@
  * The edges of the module, moved: force-included into each of its sources and into
  * the suites, after the module's own compat.h. Everything inside is compiled as
  * it is; what it asks of device-mapper, of the clock and of whoever listens to
- * events goes to fake.c.
+ * events goes to fake-*.c.
  *
  * Two reasons for each. A struct mapped_device cannot be made by a module, and
  * time and events are what the suites are about.
