@@ -63,9 +63,7 @@ count() {
 }
 
 out=$(mktemp)
-out1=$(mktemp)
-beside=
-trap '[ -z "$beside" ] || kill "$beside" 2>/dev/null; rm -f "$out" "$out1"' EXIT
+trap 'rm -f "$out"' EXIT
 trap 'exit 130' INT TERM
 
 # --- what counts as a report -------------------------------------------------
@@ -103,23 +101,15 @@ if [ $# -gt 0 ]; then
 	exit
 fi
 
-# two VMs at a time: those that share a boot, then those that want one alone, beside KUnit
-shared=() alone=()
+names=()
 for f in tests/integration/[!l]*.sh; do
 	name=$(basename "${f%.host.sh}" .sh)
-	! is_left_out "$name" || continue
-	if [[ $f = *.host.sh ]] || head -n 10 "$f" | grep -q '^# vm:'; then alone+=("$name"); else shared+=("$name"); fi
+	is_left_out "$name" || names+=("$name")
 done
-integration "${shared[@]}" | tee "$out"
-count "$out" "the tests that share a boot"
-tests/kunit/run.sh --flavour debug --end $end --gather $data/kunit aes-ni generic >"$out1" 2>&1 </dev/null &
-beside=$!
-integration "${alone[@]}" | tee "$out"
-count "$out" "each test with a boot of its own"
-wait $beside
-beside=
-cat "$out1"
-count "$out1" KUnit
+integration "${names[@]}" | tee "$out"
+count "$out" "the integration tests"
+tests/kunit/run.sh --flavour debug --end $end --gather $data/kunit aes-ni generic 2>&1 </dev/null | tee "$out"
+count "$out" KUnit
 
 # --- lines -------------------------------------------------------------------
 # each boot's disk is a tar, of paths as the kernel's objects have them

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Runs the tests of tests/integration in VMs: all that ask for nothing special
-# in one boot, the others in a boot each (tests/integration/lib.sh says how they
+# in a few boots, the others in a boot each (tests/integration/lib.sh says how they
 # ask). Prints what fails, and a line for each test.
 #
 #   run.sh [OPTION...] [NAME...]     NAME as in NAME.sh, patterns allowed, !NAME: but
@@ -135,21 +135,24 @@ harvest() {
 	done
 }
 
-# Tests that ask for nothing special share a boot; where there are CPUs and tests
-# for it, two boots at once, about equally long by the tests' sizes.
-lane0=() lane1=()
-sum0=0 sum1=0
+# What is about the tools has one CPU: two that a VM's threads only pretend to have wait
+# for each other most of the time, and there is nothing in it that the second one shows.
+cpus() { case $(basename "$1") in kcache-* | life-*) echo 1 ;; *) echo 2 ;; esac; }
+
+# Tests that ask for nothing special share a boot with those of as many CPUs. More than a
+# dozen are divided in two, about equally long by the tests' sizes.
+lanes=("" "" "" "")
+sums=(0 0 0 0)
 for test in "${tests[@]}"; do
-	! head -n 10 "$test" | grep -q '^# vm:' && [[ $test != *.host.sh ]] && echo "$(wc -c <"$test") $test"
+	! head -n 10 "$test" | grep -q '^# vm:' && [[ $test != *.host.sh ]] && echo "$(wc -c <"$test") $(cpus "$test") $test"
 done | sort -rn >"$dir/sizes"
-while read -r size test; do
-	if [ "$(nproc)" -lt 2 ] || [ "$sum0" -le "$sum1" ]; then
-		lane0+=("$test")
-		sum0=$((sum0 + size))
-	else
-		lane1+=("$test")
-		sum1=$((sum1 + size))
+while read -r size n test; do
+	lane=$((2 * (2 - n)))
+	if [ "$(grep -c " $n /" "$dir/sizes")" -gt 12 ] && [ "${sums[lane]}" -gt "${sums[lane + 1]}" ]; then
+		lane=$((lane + 1))
 	fi
+	lanes[lane]+="$test "
+	sums[lane]=$((sums[lane] + size))
 done <"$dir/sizes"
 
 # boot NAME "VM-OPTION..." TEST...: these tests in one boot, --end after them; ends the shell
@@ -169,13 +172,17 @@ boot_group() { boot "$1" "--time $((60 + 120 * ($# - 1)))" "${@:2}"; }
 
 last=()
 [ -z "$end" ] || last=("$end")
-[ ${#lane0[@]} -eq 0 ] || lane0+=("${last[@]}")
-[ ${#lane1[@]} -eq 0 ] || lane1+=("${last[@]}")
 # the image is made once, not by several
 "$here/vm" --prepare >/dev/null || exit 1
-[ ${#lane0[@]} -eq 0 ] || run boot_group lane0 "${lane0[@]}" -- "${lane0[@]}"
-[ ${#lane1[@]} -eq 0 ] || run boot_group lane1 "${lane1[@]}" -- "${lane1[@]}"
+base=${VM_OPTIONS:-}
+for i in 0 2 1 3; do
+	read -ra group <<<"${lanes[i]}"
+	[ ${#group[@]} -gt 0 ] || continue
+	export VM_OPTIONS="--smp $((2 - i / 2)) $base"
+	run boot_group "lane$i" "${group[@]}" "${last[@]}" -- "${group[@]}" "${last[@]}"
+done
 for test in "${tests[@]}"; do
+	export VM_OPTIONS="--smp $(cpus "$test") $base"
 	if [[ $test = *.host.sh ]]; then
 		run timeout -k 5 900 "$test" -- "$test"
 	elif options=$(head -n 10 "$test" | sed -n 's/^# vm: *//p') && [ -n "$options" ]; then
