@@ -141,19 +141,23 @@ cpus() { case $(basename "$1") in kcache-* | life-*) echo 1 ;; *) echo 2 ;; esac
 
 # Tests that ask for nothing special share a boot with those of as many CPUs. More than a
 # dozen are divided in two, about equally long by the tests' sizes.
+mapfile -t sizes < <(
+	for test in "${tests[@]}"; do
+		! head -n 10 "$test" | grep -q '^# vm:' && [[ $test != *.host.sh ]] &&
+			echo "$(wc -c <"$test") $(cpus "$test") $test"
+	done | sort -rn
+)
 lanes=("" "" "" "")
 sums=(0 0 0 0)
-for test in "${tests[@]}"; do
-	! head -n 10 "$test" | grep -q '^# vm:' && [[ $test != *.host.sh ]] && echo "$(wc -c <"$test") $(cpus "$test") $test"
-done | sort -rn >"$dir/sizes"
-while read -r size n test; do
+for line in "${sizes[@]}"; do
+	read -r size n test <<<"$line"
 	lane=$((2 * (2 - n)))
-	if [ "$(grep -c " $n /" "$dir/sizes")" -gt 12 ] && [ "${sums[lane]}" -gt "${sums[lane + 1]}" ]; then
+	if [ "$(printf '%s\n' "${sizes[@]}" | grep -c " $n /")" -gt 12 ] && [ "${sums[lane]}" -gt "${sums[lane + 1]}" ]; then
 		lane=$((lane + 1))
 	fi
 	lanes[lane]+="$test "
 	sums[lane]=$((sums[lane] + size))
-done <"$dir/sizes"
+done
 
 # boot NAME "VM-OPTION..." TEST...: these tests in one boot, --end after them; ends the shell
 boot() {
@@ -175,14 +179,15 @@ last=()
 # the image is made once, not by several
 "$here/vm" --prepare >/dev/null || exit 1
 base=${VM_OPTIONS:-}
+export VM_OPTIONS
 for i in 0 2 1 3; do
 	read -ra group <<<"${lanes[i]}"
 	[ ${#group[@]} -gt 0 ] || continue
-	export VM_OPTIONS="--smp $((2 - i / 2)) $base"
+	VM_OPTIONS="--smp $((2 - i / 2)) $base"
 	run boot_group "lane$i" "${group[@]}" "${last[@]}" -- "${group[@]}" "${last[@]}"
 done
 for test in "${tests[@]}"; do
-	export VM_OPTIONS="--smp $(cpus "$test") $base"
+	VM_OPTIONS="--smp $(cpus "$test") $base"
 	if [[ $test = *.host.sh ]]; then
 		run timeout -k 5 900 "$test" -- "$test"
 	elif options=$(head -n 10 "$test" | sed -n 's/^# vm: *//p') && [ -n "$options" ]; then
