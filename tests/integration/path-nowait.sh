@@ -13,14 +13,22 @@ new_session
 add_key ctx
 trace=/sys/kernel/tracing
 mountpoint -q $trace || mount -t tracefs none $trace
+# The kernel patches itself for an event, and for the names of processes in the scheduler,
+# where the other CPU comes by all the time: a CPU of TCG may not see that a breakpoint has
+# gone, and stay there. Once is enough, and without the names.
+echo 0 >$trace/options/record-cmd
+echo 0 >$trace/tracing_on
+traced() { echo 0 >$trace/events/enable; echo 1 >$trace/tracing_on; }
+on_exit traced
+echo 1 >$trace/events/io_uring/io_uring_queue_async_work/enable
 dev=/dev/mapper/m
 
 # punted COMMAND...: how many requests io_uring gave to its workers
 punted() {
 	echo >$trace/trace
-	echo 1 >$trace/events/io_uring/io_uring_queue_async_work/enable
+	echo 1 >$trace/tracing_on
 	"$@" >/tmp/fio.out 2>&1 || { cat /tmp/fio.out; return 1; }
-	echo 0 >$trace/events/io_uring/io_uring_queue_async_work/enable
+	echo 0 >$trace/tracing_on
 	grep -c io_uring_queue_async_work: $trace/trace || true
 }
 uring() { run_fio --filename=$dev --size=8M --ioengine=io_uring --iodepth=16 "$@"; }

@@ -22,6 +22,8 @@ write_block /dev/mapper/m 0 /tmp/mib
 check "off, nothing is traced" not grep -q kcache_ $t/trace
 unmap m
 
+# not the names of processes too: path-nowait says why
+echo 0 >$t/options/record-cmd
 echo 1 >$t/events/kcache/enable
 on_exit tee $t/events/kcache/enable
 map m kcache trc 0 "$(disk 1)" 0 65536 sector_size:4096 lease:600 on_expiry:freeze
