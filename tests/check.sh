@@ -16,8 +16,10 @@ set -u
 passed=0
 failed=0
 dir=$(mktemp -d)
-beside=() groups=()
-stop() { local g; for g in "${groups[@]}"; do kill -- "-$g" 2>/dev/null; done; wait; }
+beside=()
+# the suites that run, each a process group of its own, to be ended as one
+declare -A groups=()
+stop() { local g; for g in "${!groups[@]}"; do kill -- "-$g" 2>/dev/null; done; wait; }
 trap 'stop; rm -rf "$dir"' EXIT
 trap 'exit 130' INT TERM
 
@@ -31,6 +33,14 @@ run() {
 	code=${PIPESTATUS[0]}
 	echo "# $1: $((SECONDS - began)) s"
 	echo "$code" >"$2.code"
+}
+
+# start SUITE FILE: the same, and goes on; $! is its process group
+start() {
+	set -m
+	run "$@" &
+	set +m
+	groups[$!]=1
 }
 
 # count SUITE FILE: adds up what run() has left
@@ -65,15 +75,14 @@ for suite; do
 	fi
 	if [[ $suite == '& '* ]]; then
 		suite=${suite#& }
-		# a process group of its own, to be ended as one
-		set -m
-		run "$suite" "$dir/beside${#beside[@]}" >"$dir/said${#beside[@]}" &
-		set +m
-		groups+=($!)
+		start "$suite" "$dir/beside${#beside[@]}" >"$dir/said${#beside[@]}"
 		beside+=("$suite")
 		continue
 	fi
-	run "$suite" "$dir/out"
+	# waited for, so that a signal is heard at once
+	start "$suite" "$dir/out"
+	wait $!
+	unset "groups[$!]"
 	count "$suite" "$dir/out"
 done
 wait

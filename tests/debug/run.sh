@@ -25,7 +25,7 @@ end=tests/debug/end.sh
 passed=0
 failed=0
 
-# What is left out, and why. This kernel is slow: all of tests/integration takes an hour.
+# What is left out, and why: this kernel is slow.
 left_out=(
 	'kcache-*'       # what the tools do, with not a line of the module that others leave out
 	'vm-*'           # the VM by itself: another kernel shows nothing new
