@@ -490,16 +490,7 @@ void kcache_start_write(struct kcache_io *io);
 
 /* ---- park.c ---- */
 
-/* What became of a bio that found no key. */
-enum kcache_parked {
-	KCACHE_PARKED,		/* it waits, and is not the caller's any more */
-	KCACHE_PARKED_NOT,	/* fails */
-	KCACHE_PARKED_AGAIN,	/* fails with BLK_STS_AGAIN */
-	KCACHE_PARKED_BACK,	/* to be pushed back to device-mapper */
-};
-
 void kcache_park_init(struct kcache_target *kc);
-enum kcache_parked kcache_park(struct kcache_io *io, struct bio *bio);
 int kcache_park_map(struct kcache_io *io, struct bio *bio);
 bool kcache_park_end(struct kcache_io *io, struct bio *bio);
 void kcache_park_release(struct kcache_target *kc);

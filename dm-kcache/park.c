@@ -14,7 +14,8 @@
  * Starting over means from the beginning: a write is encrypted anew, a read asks
  * the device anew. A read that lost its key half-way is partly plaintext.
  *
- * Never parked: readahead, which nobody waits for, and NOWAIT, which must not.
+ * Never parked: readahead, which nobody waits for, and NOWAIT, which must not. Both
+ * end here and are no errors of ours: who wants that data asks again, and waits.
  *
  * Locking: park->lock, with interrupts off, because reads lose their key in
  * completions. A key that is set before the lock is taken is seen under it, so
@@ -22,6 +23,15 @@
  */
 #include "dm-kcache.h"
 #include "trace.h"
+
+/* What became of a bio that found no key. */
+enum parked {
+	PARKED,		/* it waits, and is not the caller's any more */
+	PARKED_NOT,	/* fails */
+	PARKED_AHEAD,	/* fails, and nobody misses it */
+	PARKED_AGAIN,	/* fails with BLK_STS_AGAIN */
+	PARKED_BACK,	/* to be pushed back to device-mapper */
+};
 
 /* Rebooting: whatever a table says, nothing waits any more. */
 static bool kcache_no_more_parking;
@@ -94,29 +104,22 @@ static enum kcache_park_mode table_mode(struct kcache_target *kc)
 						       KCACHE_PARK_FAIL;
 }
 
-/**
- * kcache_park() - a bio has found no key
- * @io: our data of the bio
- * @bio: the bio; if it is parked, it is not the caller's any more
- *
- * Context: Any, hard interrupts included. Never sleeps.
- * Return: what became of it.
- */
-enum kcache_parked kcache_park(struct kcache_io *io, struct bio *bio)
+/* Any context, hard interrupts included; never sleeps. */
+static enum parked try_to_park(struct kcache_io *io, struct bio *bio)
 {
 	struct kcache_park *park = &io->kc->park;
-	enum kcache_parked r = KCACHE_PARKED;
+	enum parked r = PARKED;
 	unsigned long flags;
 
 	spin_lock_irqsave(&park->lock, flags);
 	if (park->mode == KCACHE_PARK_FAIL || kcache_no_more_parking) {
-		r = KCACHE_PARKED_NOT;
+		r = PARKED_NOT;
 	} else if (park->mode == KCACHE_PARK_PUSH_BACK) {
-		r = KCACHE_PARKED_BACK;
+		r = PARKED_BACK;
 	} else if (bio->bi_opf & REQ_RAHEAD) {
-		r = KCACHE_PARKED_NOT;
+		r = PARKED_AHEAD;
 	} else if (bio->bi_opf & REQ_NOWAIT) {
-		r = KCACHE_PARKED_AGAIN;
+		r = PARKED_AGAIN;
 	} else {
 		/* whoever polls would spin until the key is back */
 		bio_clear_polled(bio);
@@ -140,15 +143,18 @@ enum kcache_parked kcache_park(struct kcache_io *io, struct bio *bio)
  */
 int kcache_park_map(struct kcache_io *io, struct bio *bio)
 {
-	switch (kcache_park(io, bio)) {
-	case KCACHE_PARKED:
+	switch (try_to_park(io, bio)) {
+	case PARKED:
 		return DM_MAPIO_SUBMITTED;
-	case KCACHE_PARKED_BACK:
+	case PARKED_BACK:
 		return DM_MAPIO_REQUEUE;
-	case KCACHE_PARKED_AGAIN:
+	case PARKED_AHEAD:
+		end_with(bio, BLK_STS_IOERR);
+		return DM_MAPIO_SUBMITTED;
+	case PARKED_AGAIN:
 		end_with(bio, BLK_STS_AGAIN);
 		return DM_MAPIO_SUBMITTED;
-	case KCACHE_PARKED_NOT:
+	case PARKED_NOT:
 	default:
 		end_with(bio, kcache_account(io, bio, -ENOKEY));
 		return DM_MAPIO_SUBMITTED;
@@ -165,16 +171,19 @@ int kcache_park_map(struct kcache_io *io, struct bio *bio)
  */
 bool kcache_park_end(struct kcache_io *io, struct bio *bio)
 {
-	switch (kcache_park(io, bio)) {
-	case KCACHE_PARKED:
+	switch (try_to_park(io, bio)) {
+	case PARKED:
 		return true;
-	case KCACHE_PARKED_BACK:
+	case PARKED_BACK:
 		end_with(bio, BLK_STS_DM_REQUEUE);
 		return true;
-	case KCACHE_PARKED_AGAIN:
+	case PARKED_AHEAD:
+		end_with(bio, BLK_STS_IOERR);
+		return true;
+	case PARKED_AGAIN:
 		end_with(bio, BLK_STS_AGAIN);
 		return true;
-	case KCACHE_PARKED_NOT:
+	case PARKED_NOT:
 	default:
 		return false;
 	}

@@ -18,6 +18,12 @@ freeze() { map m kcache frz 0 "$d" 0 65536 sector_size:4096 lease:600 on_expiry:
 holds() { cmp <(read_block $dev "$1") "$2"; }
 inflight() { awk '{ exit !($1 + $2) }' "/sys/dev/block/$(dmsetup info -c --noheadings -o major,minor m)/inflight"; }
 read_to() { read_block $dev "$1" >"$2"; }
+# asks for MiB N to be read ahead, for which nobody waits
+ahead() {
+	timeout 20 python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+os.posix_fadvise(fd, int(sys.argv[2]) << 20, 1 << 18, os.POSIX_FADV_WILLNEED)' $dev "$1"
+}
 # says what a NOWAIT read and write get
 nowait() {
 	python3 - $dev <<'END'
@@ -47,19 +53,17 @@ reader=$!
 check "a write waits" waiting $writer
 check "a read waits" running $reader
 check "NOWAIT I/O does not: EAGAIN" same "$(timeout 20 bash -c "$(declare -f nowait); dev=$dev nowait")" $'EAGAIN\nEAGAIN'
-errors=$(state_of m errors)
-# readahead that somebody asks for and nobody waits for
-timeout 20 python3 - $dev <<'END'
-import os, sys
-fd = os.open(sys.argv[1], os.O_RDONLY)
-os.posix_fadvise(fd, 1 << 20, 1 << 18, os.POSIX_FADV_WILLNEED)
-END
-check "readahead does not: it fails" wait_for 3 rose m errors "$errors"
+errors=$(state_of m errors) bytes=$(state_of m read_bytes)
+ahead 1
+check "that readahead fails is no error" same "$(state_of m errors)" "$errors"
 check "the others still wait" waiting $reader
 check "key set" set_key m frz
 check "lets the write go" ends 0 $writer
 check "and the read" ends 0 $reader
 check "the read got what was there" cmp /tmp/got $one
+check "the readahead had not waited" same "$(state_of m read_bytes)" $((bytes + 4096))
+ahead 2
+check "with the key it comes back" wait_for 3 rose m read_bytes $((bytes + 4096 + (1 << 18) - 1))
 check "the write arrived" holds 2 $two
 unmap m
 

@@ -389,8 +389,6 @@ static void failures_are_counted_and_told(struct kunit *test)
 {
 	struct kcache_target *kc = rig_plain("");
 	struct fake_bio *fb = rig_bio(kc, REQ_OP_READ, 0, 512);
-	unsigned int cpu;
-	u64 errors = 0;
 
 	fb->io.kc = kc;
 	fb->io.iter = fb->bio.bi_iter;
@@ -400,9 +398,7 @@ static void failures_are_counted_and_told(struct kunit *test)
 			BLK_STS_IOERR);
 	KUNIT_EXPECT_EQ(test, kcache_fail(&fb->io, &fb->bio, -ENOMEM),
 			BLK_STS_RESOURCE);
-	for_each_possible_cpu(cpu)
-		errors += per_cpu_ptr(kc->stats, cpu)->errors;
-	KUNIT_EXPECT_EQ(test, errors, 3ULL);
+	KUNIT_EXPECT_EQ(test, rig_errors(kc), 3ULL);
 }
 
 static struct kunit_case crypt_cases[] = {

@@ -194,6 +194,16 @@ void rig_fail_parked(void)
 		kcache_park_fail(t->ti.private);
 }
 
+u64 rig_errors(struct kcache_target *kc)
+{
+	unsigned int cpu;
+	u64 errors = 0;
+
+	for_each_possible_cpu(cpu)
+		errors += per_cpu_ptr(kc->stats, cpu)->errors;
+	return errors;
+}
+
 void rig_drop_all(void)
 {
 	struct rig_target *t, *next_target;

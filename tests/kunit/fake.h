@@ -156,6 +156,7 @@ struct kcache_target *rig_target(struct fake_md *md, const char *line);
 void rig_drop(struct kcache_target *kc);
 void rig_drop_all(void);
 void rig_fail_parked(void);
+u64 rig_errors(struct kcache_target *kc);
 int rig_split(char *line, char **argv, unsigned int max);
 
 /* A target with the usual key. */

@@ -99,9 +99,21 @@ static void without_freeze_nothing_waits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rig.submitted, 0U);
 }
 
+/* What comes while the key is away, and what loses it on the way. */
 static void readahead_and_nowait_never_wait(struct kunit *test)
 {
-	struct kcache_target *kc = frozen(test);
+	struct kcache_target *kc = rig_plain(FREEZE);
+	struct fake_bio *ahead = rig_bio(kc, REQ_OP_READ | REQ_RAHEAD, 0, 512);
+	struct fake_bio *nowait = rig_bio(kc, REQ_OP_READ | REQ_NOWAIT, 0, 512);
+
+	rig.hold = true;
+	rig_map(ahead);
+	rig_map(nowait);
+	clock_advance(SECONDS(60));
+	rig.hold = false;
+	rig_answer();
+	KUNIT_EXPECT_EQ(test, rig_wait(ahead), BLK_STS_IOERR);
+	KUNIT_EXPECT_EQ(test, rig_wait(nowait), BLK_STS_AGAIN);
 
 	KUNIT_EXPECT_EQ(test, rig_do(rig_bio(kc, REQ_OP_READ | REQ_RAHEAD, 0,
 					     512)), BLK_STS_IOERR);
@@ -109,6 +121,12 @@ static void readahead_and_nowait_never_wait(struct kunit *test)
 					     512)), BLK_STS_AGAIN);
 	KUNIT_EXPECT_EQ(test, rig_do(rig_bio(kc, REQ_OP_WRITE | REQ_NOWAIT, 0,
 					     512)), BLK_STS_AGAIN);
+	/* nobody has lost anything */
+	KUNIT_EXPECT_EQ(test, rig_errors(kc), 0ULL);
+	message(test, kc, "fail_frozen");
+	KUNIT_EXPECT_EQ(test, rig_do(rig_bio(kc, REQ_OP_READ | REQ_RAHEAD, 0,
+					     512)), BLK_STS_IOERR);
+	KUNIT_EXPECT_EQ(test, rig_errors(kc), 1ULL);
 }
 
 /* Nothing of them needs a key. */
