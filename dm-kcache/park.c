@@ -26,10 +26,8 @@
 
 /* What became of a bio that found no key. */
 enum parked {
-	PARKED,		/* it waits, and is not the caller's any more */
+	PARKED,		/* it waits or has ended, and is not the caller's any more */
 	PARKED_NOT,	/* fails */
-	PARKED_AHEAD,	/* fails, and nobody misses it */
-	PARKED_AGAIN,	/* fails with BLK_STS_AGAIN */
 	PARKED_BACK,	/* to be pushed back to device-mapper */
 };
 
@@ -108,6 +106,7 @@ static enum kcache_park_mode table_mode(struct kcache_target *kc)
 static enum parked try_to_park(struct kcache_io *io, struct bio *bio)
 {
 	struct kcache_park *park = &io->kc->park;
+	blk_status_t status = BLK_STS_OK;
 	enum parked r = PARKED;
 	unsigned long flags;
 
@@ -117,9 +116,9 @@ static enum parked try_to_park(struct kcache_io *io, struct bio *bio)
 	} else if (park->mode == KCACHE_PARK_PUSH_BACK) {
 		r = PARKED_BACK;
 	} else if (bio->bi_opf & REQ_RAHEAD) {
-		r = PARKED_AHEAD;
+		status = BLK_STS_IOERR;
 	} else if (bio->bi_opf & REQ_NOWAIT) {
-		r = PARKED_AGAIN;
+		status = BLK_STS_AGAIN;
 	} else {
 		/* whoever polls would spin until the key is back */
 		bio_clear_polled(bio);
@@ -130,6 +129,9 @@ static enum parked try_to_park(struct kcache_io *io, struct bio *bio)
 			queue_work(io->kc->reserve->wq, &park->work);
 	}
 	spin_unlock_irqrestore(&park->lock, flags);
+	/* not under the lock: whoever hears of it may send the next one at once */
+	if (status)
+		end_with(bio, status);
 	return r;
 }
 
@@ -148,12 +150,6 @@ int kcache_park_map(struct kcache_io *io, struct bio *bio)
 		return DM_MAPIO_SUBMITTED;
 	case PARKED_BACK:
 		return DM_MAPIO_REQUEUE;
-	case PARKED_AHEAD:
-		end_with(bio, BLK_STS_IOERR);
-		return DM_MAPIO_SUBMITTED;
-	case PARKED_AGAIN:
-		end_with(bio, BLK_STS_AGAIN);
-		return DM_MAPIO_SUBMITTED;
 	case PARKED_NOT:
 	default:
 		end_with(bio, kcache_account(io, bio, -ENOKEY));
@@ -176,12 +172,6 @@ bool kcache_park_end(struct kcache_io *io, struct bio *bio)
 		return true;
 	case PARKED_BACK:
 		end_with(bio, BLK_STS_DM_REQUEUE);
-		return true;
-	case PARKED_AHEAD:
-		end_with(bio, BLK_STS_IOERR);
-		return true;
-	case PARKED_AGAIN:
-		end_with(bio, BLK_STS_AGAIN);
 		return true;
 	case PARKED_NOT:
 	default:
